@@ -1,0 +1,124 @@
+package recorder
+
+import (
+	"context"
+	"io"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// ImageResolver turns an image reference into a pin. Implemented by recorder/image.
+type ImageResolver interface {
+	ResolveImage(ctx context.Context, req ImageRequest) (schema.ImagePin, error)
+}
+
+// ImageRequest asks for one image. Platform is os/arch[/variant], "" for linux on this machine's architecture.
+// Engine, when set to podman or docker, is where an image that no registry has is looked for.
+type ImageRequest struct {
+	Name     string
+	Ref      string
+	Platform string
+	Engine   string
+}
+
+// CodeResolver captures the state of a checkout, of a script, or of a remote commit. Implemented by recorder/code.
+type CodeResolver interface {
+	ResolveCode(ctx context.Context, req CodeRequest) (schema.CodePin, error)
+}
+
+// CodeRequest asks for the state of the code at Ref: a directory inside a checkout, or git+URL@REV. Command is what will run: outside a
+// repository its script is what is captured. Exclude lists absolute paths that are not code, with the reason to record. Sink takes contents.
+// AskRemote asks the remote whether it has the commit, instead of trusting remote-tracking refs.
+type CodeRequest struct {
+	Name      string
+	Ref       string
+	WorkDir   string
+	Command   []string
+	Exclude   []Excluded
+	Sink      schema.BlobSink
+	AskRemote bool
+	Progress  schema.Progress
+}
+
+// Excluded is an absolute path that is not part of the code: a "dataset", an "output", the "store".
+type Excluded struct {
+	Path string
+	Why  string
+}
+
+// DatasetResolver finds the version of a data set. Implemented by recorder/dataset.
+type DatasetResolver interface {
+	ResolveDataset(ctx context.Context, req DatasetRequest) (schema.DatasetPin, error)
+	// RecheckDataset looks again after the run. It gives nil when the data set still is what pin says, as far as can be told cheaply.
+	RecheckDataset(ctx context.Context, pin schema.DatasetPin) *schema.Drifted
+}
+
+// DatasetRequest asks for one data set. WorkDir is what a relative path is relative to; CodeRoot is the checkout's root, "" without one.
+type DatasetRequest struct {
+	Name     string
+	Role     schema.Role
+	URI      string
+	WorkDir  string
+	CodeRoot string
+	Include  []string
+	Exclude  []string
+	Sink     schema.BlobSink
+	Progress schema.Progress
+}
+
+// EnvironmentReader looks at this node. Implemented by recorder/environment.
+type EnvironmentReader interface {
+	ReadEnvironment(ctx context.Context, req EnvironmentRequest) (schema.Environment, error)
+}
+
+// EnvironmentRequest says what will run: Argv and the child's whole environment, in Dir; CodeRoot is where lock files are looked for.
+type EnvironmentRequest struct {
+	Argv     []string
+	Env      []string
+	Dir      string
+	CodeRoot string
+	Extra    []string // names given with --env
+	Sink     schema.BlobSink
+}
+
+// RunSaver keeps reports. Save is atomic: the whole report or nothing; saving the same report twice is saving it once.
+type RunSaver interface {
+	Save(ctx context.Context, report schema.Report) error
+}
+
+// Beater renews the lease of a running run.
+type Beater interface {
+	Beat(ctx context.Context, run schema.RunID, at schema.Time) error
+}
+
+// Launcher starts the command and waits for it. Implemented by rerun/launch/<where>, passed in by cmd/runpin.
+type Launcher interface {
+	Launch(ctx context.Context, job LaunchRequest) (Exit, error)
+}
+
+// LaunchRequest is one command to run. Image and Mounts are for container launchers; Image names a digest. Started is called once the
+// process exists, with its id.
+type LaunchRequest struct {
+	Argv    []string
+	Dir     string
+	Env     []string // whole environment for local; additions only for containers
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Image   string
+	Mounts  []Mount
+	Started func(pid int)
+}
+
+// Mount makes a host path visible in a container.
+type Mount struct {
+	Source   string
+	Target   string
+	ReadOnly bool
+}
+
+// Exit is how a command ended: its code (128+n after signal n, whose name is Signal).
+type Exit struct {
+	Code   int
+	Signal string
+}

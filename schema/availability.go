@@ -1,0 +1,40 @@
+package schema
+
+// State says whether something a record needs can still be had.
+type State string
+
+// The states of availability (DESIGN §1).
+const (
+	StateAvailable State = "available" // where it was recorded, unchanged
+	StateKept      State = "kept"      // gone from where it was, but a protected copy exists
+	StateChanged   State = "changed"   // it is there and it is not what was recorded
+	StateGone      State = "gone"      // it is not to be had
+	StateUnknown   State = "unknown"   // it could not be found out
+)
+
+// Availability is the state of one pin, now. Pin is "image:NAME", "code:NAME" or "dataset:NAME"; How says what was done to find out
+// ("head-manifest", "stat-match", "hashed", "object-present", "ls-remote", "bundle"); Reason and Remedy are one sentence each.
+type Availability struct {
+	Pin    string `json:"pin"`
+	Ref    Text   `json:"ref,omitempty"`
+	Value  Text   `json:"value,omitempty"` // the recorded immutable value
+	Found  Text   `json:"found,omitempty"` // what is there now, when it differs
+	State  State  `json:"state"`
+	How    string `json:"how,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Kind gives the error kind that the state amounts to, or "" when the pin can be used.
+func (a Availability) Kind() Kind {
+	switch a.State {
+	case StateAvailable, StateKept:
+		return ""
+	case StateChanged:
+		return Drift
+	case StateGone:
+		return Gone
+	default:
+		return Unavailable
+	}
+}
