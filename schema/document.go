@@ -1,11 +1,5 @@
 package schema
 
-import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-)
-
 // DocumentKind is the kind of a document.
 type DocumentKind string
 
@@ -21,6 +15,8 @@ const (
 	KindKeep        DocumentKind = "keep"
 	KindErasure     DocumentKind = "erasure"
 )
+
+var documentKinds = []DocumentKind{KindRun, KindObservation, KindOutput, KindStatus, KindLabel, KindNote, KindRelease, KindKeep, KindErasure}
 
 // Document is one immutable statement about a run. Its canonical JSON is what is stored, hashed, spooled and sent; exactly one of
 // the fields below Reporter is set, the one that Kind names.
@@ -41,6 +37,10 @@ type Document struct {
 	Release     *Release      `json:"release,omitempty"`
 	Keep        *Keep         `json:"keep,omitempty"`
 	Erasure     *Erasure      `json:"erasure,omitempty"`
+
+	// Verbatim is the canonical bytes of a document that a newer version wrote and that holds more than this one knows: a kind, fields
+	// or values. It is nil for every other document. [Document.Encode] gives it back, so passing a document on loses nothing.
+	Verbatim []byte `json:"-"`
 }
 
 // Observation is what a reporter saw: of the images, of a node, of a try, of something that moved, or of how two runs compare.
@@ -72,6 +72,7 @@ type StatusChange struct {
 	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
 	Lease       *Lease      `json:"lease,omitempty"`
 	Why         string      `json:"why,omitempty"`
+	Attempt     int         `json:"attempt,omitempty"` // number of the try that this is about; a later try stands over an earlier one's end
 }
 
 // Label sets labels, or removes those named in Remove.
@@ -119,134 +120,4 @@ type Erasure struct {
 	Ticket string   `json:"ticket,omitempty"`
 	By     string   `json:"by,omitempty"`
 	At     Time     `json:"at,omitzero"`
-}
-
-// MaxDocumentBytes bounds one document; what is larger belongs into a blob.
-const MaxDocumentBytes = 16 << 20
-
-// Encode gives the canonical JSON of the document after checking it.
-func (d Document) Encode() ([]byte, error) {
-	if err := d.check(); err != nil {
-		return nil, err
-	}
-	b, err := Canonical(d)
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > MaxDocumentBytes {
-		return nil, &Error{Op: "schema.encode", Kind: Invalid, Subject: "document " + string(d.ID),
-			Err: fmt.Errorf("%d bytes, at most %d are allowed", len(b), MaxDocumentBytes)}
-	}
-	return b, nil
-}
-
-// DecodeDocument reads a document and checks it. Fields that this version does not know are passed over: the stored bytes keep them.
-func DecodeDocument(b []byte) (Document, error) {
-	var d Document
-	fail := func(err error) (Document, error) {
-		return Document{}, &Error{Op: "schema.decode", Kind: Invalid, Subject: "document", Err: err}
-	}
-	if len(b) > MaxDocumentBytes {
-		return fail(fmt.Errorf("%d bytes, at most %d are allowed", len(b), MaxDocumentBytes))
-	}
-	canonical, err := CanonicalBytes(b)
-	if err != nil {
-		return fail(err)
-	}
-	if !bytes.Equal(canonical, b) {
-		return fail(fmt.Errorf("not in canonical form"))
-	}
-	if err := json.Unmarshal(b, &d); err != nil {
-		return fail(err)
-	}
-	if err := d.check(); err != nil {
-		return fail(err)
-	}
-	return d, nil
-}
-
-func (d Document) check() error {
-	bad := func(format string, args ...any) error {
-		return &Error{Op: "schema.document", Kind: Invalid, Subject: "document " + string(d.ID), Err: fmt.Errorf(format, args...)}
-	}
-	if d.Schema != SchemaV1 {
-		return bad("schema is %q, not %s", Shorten(d.Schema, 80), SchemaV1)
-	}
-	if _, err := ParseRunID(string(d.ID)); err != nil {
-		return bad("id is not valid")
-	}
-	if d.Run == "" && d.Kind != KindRelease {
-		return bad("it names no run")
-	}
-	if d.Kind == KindRun && string(d.ID) != string(d.Run) {
-		return bad("the base document must have the id of its run")
-	}
-	if d.Kind != KindRun && string(d.ID) == string(d.Run) {
-		return bad("an event cannot have the id of its run")
-	}
-	if d.At.IsZero() {
-		return bad("it has no time")
-	}
-	bodies := map[DocumentKind]bool{
-		KindRun: d.Plan != nil, KindObservation: d.Observation != nil, KindOutput: d.Output != nil, KindStatus: d.Status != nil, KindLabel: d.Label != nil,
-		KindNote: d.Note != nil, KindRelease: d.Release != nil, KindKeep: d.Keep != nil, KindErasure: d.Erasure != nil,
-	}
-	has, known := bodies[d.Kind]
-	if !known {
-		return bad("kind %q is not known to this version", Shorten(string(d.Kind), 40))
-	}
-	if !has {
-		return bad("kind is %q but it has no such body", d.Kind)
-	}
-	for kind, set := range bodies {
-		if set && kind != d.Kind {
-			return bad("kind is %q but it also has a body of kind %q", d.Kind, kind)
-		}
-	}
-	if d.Status != nil {
-		switch d.Status.To {
-		case Planned, Running, Succeeded, Failed:
-		default:
-			return bad("a status cannot become %q", Shorten(string(d.Status.To), 40))
-		}
-	}
-	if d.Plan != nil {
-		return d.Plan.check()
-	}
-	return nil
-}
-
-// check refuses a plan whose names are not names or are used twice: placeholders, variables and the fingerprint rely on them.
-func (p *Plan) check() error {
-	seen := map[string]bool{}
-	for _, named := range p.names() {
-		if _, err := ParseName(named.name); err != nil {
-			return err
-		}
-		if key := named.kind + ":" + named.name; seen[key] {
-			return &Error{Op: "schema.plan", Kind: Invalid, Subject: key, Err: fmt.Errorf("used twice"), Hint: "give each its own name: NAME=…"}
-		} else {
-			seen[key] = true
-		}
-	}
-	return nil
-}
-
-type kindName struct{ kind, name string }
-
-func (p *Plan) names() []kindName {
-	var all []kindName
-	for _, i := range p.Images {
-		all = append(all, kindName{"image", i.Name})
-	}
-	for _, c := range p.Code {
-		all = append(all, kindName{"code", c.Name})
-	}
-	for _, d := range p.Datasets {
-		all = append(all, kindName{"dataset", d.Name})
-	}
-	for _, o := range p.DeclaredOutputs {
-		all = append(all, kindName{"output", o.Name})
-	}
-	return all
 }

@@ -1,7 +1,9 @@
 package schema
 
+import "slices"
+
 // Environment is what one node looked like to a run (standards: driver, CUDA, CPU features and thread variables decide whether
-// results can be equal bit for bit). ID is the SHA-256 of the canonical JSON of everything but ID, Node and Ranks, so equal nodes share it.
+// results can be equal bit for bit). ID is given by [Environment.Identity], so equal nodes share it.
 type Environment struct {
 	ID          Digest            `json:"id"`
 	Node        string            `json:"node,omitempty"`
@@ -18,6 +20,24 @@ type Environment struct {
 	LockFiles   []LockFile        `json:"lock_files,omitempty"`
 	Facts       map[string]string `json:"facts,omitempty"` // further facts by name: glibc, timezone, locale, umask, shm_bytes, container, filesystem, python_hash_seed
 	Reasons     []Reason          `json:"reasons,omitempty"`
+}
+
+// Identity gives the ID of the environment: the SHA-256 of its canonical JSON without the members id, node and ranks, and without what names
+// the very device instead of its kind (uuid and pci of the GPUs).
+func (e Environment) Identity() (Digest, error) {
+	e.Node, e.Ranks = "", nil
+	e.GPUs = slices.Clone(e.GPUs)
+	for i := range e.GPUs {
+		e.GPUs[i].UUID, e.GPUs[i].PCI = "", ""
+	}
+	b, err := Canonical(struct {
+		ID string `json:"id,omitempty"` // hides the embedded one
+		Environment
+	}{Environment: e})
+	if err != nil {
+		return "", err
+	}
+	return SHA256(b), nil
 }
 
 // OS is an operating system and its kernel.

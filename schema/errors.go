@@ -82,7 +82,8 @@ func Kinds(err error) []Kind {
 	return kinds
 }
 
-// Failures splits an errors.Join tree into its single failures, in order. An *Error is never split: what it wraps is its cause.
+// Failures splits an errors.Join tree into its single failures, in order. An *Error is never split: what it wraps is its cause. What else
+// is wrapped around several failures is passed over, so that none of them loses its kind.
 func Failures(err error) []error {
 	switch e := err.(type) {
 	case nil:
@@ -95,9 +96,12 @@ func Failures(err error) []error {
 			all = append(all, Failures(inner)...)
 		}
 		return all
-	default:
-		return []error{err}
+	case interface{ Unwrap() error }:
+		if all := Failures(e.Unwrap()); len(all) > 1 {
+			return all
+		}
 	}
+	return []error{err}
 }
 
 // HintOf gives the first hint in err's chain, or "".

@@ -1,248 +1,304 @@
 package schema
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
+	"strings"
 )
 
 // Fold gives the run that the documents say together. The result does not depend on the order or on repetition of docs: events are
-// applied by id, which is by time. All documents must be of one run, and its base document must be among them. Reading a lease and calling a
-// silent run lost is left to the caller (see [Run.Judge]).
+// applied by id, which is by time. All documents must be of one run, and its base document must be among them. An event of a kind that
+// only a newer version knows is passed over, with a reason. Reading a lease and calling a silent run lost is left to the caller (see
+// [Run.Judge]). The run shares no memory that the fold or Judge writes to with docs.
 func Fold(docs []Document) (Run, error) {
-	var base *Document
-	byID := make(map[DocumentID]bool, len(docs))
-	events := make([]*Document, 0, len(docs))
+	base, events, err := sortDocuments(docs)
+	if err != nil {
+		return Run{}, err
+	}
+	f := folding{Run: Run{Schema: SchemaV1, ID: base.Run, Status: Planned, Plan: clonePlan(*base.Plan)}}
+	for i, p := range f.Images {
+		f.place(imageKey(p.Name), i)
+	}
+	for _, d := range events {
+		f.apply(d)
+	}
+	f.settleStatus()
+	f.settleReasons()
+	return f.Run, nil
+}
+
+// sortDocuments finds the base document and brings the events into the order of their ids, each once.
+func sortDocuments(docs []Document) (base *Document, events []*Document, err error) {
+	broken := func(kind Kind, subject, hint, format string, args ...any) error {
+		return &Error{Op: "schema.fold", Kind: kind, Subject: subject, Hint: hint, Err: fmt.Errorf(format, args...)}
+	}
+	byID := make(map[DocumentID]*Document, len(docs))
 	for i := range docs {
 		d := &docs[i]
-		if byID[d.ID] {
+		if first := byID[d.ID]; first != nil {
+			// Saved twice is saved once; two statements under one id are not for us to choose from.
+			if !sameDocument(*first, *d) {
+				return nil, nil, broken(Conflict, "document "+string(d.ID), "", "there are two documents with this id")
+			}
 			continue
 		}
-		byID[d.ID] = true
-		if d.Kind == KindRun {
-			base = d
-		} else {
+		byID[d.ID] = d
+		if d.Kind != KindRun {
 			events = append(events, d)
+			continue
 		}
+		if base != nil {
+			return nil, nil, broken(Internal, "run", "", "there are documents of the runs %s and %s", min(base.Run, d.Run), max(base.Run, d.Run))
+		}
+		base = d
 	}
 	if base == nil || base.Plan == nil {
-		return Run{}, &Error{Op: "schema.fold", Kind: Internal, Subject: "run", Err: fmt.Errorf("its base document is missing"),
-			Hint: "a report arrived before the plan it belongs to; import the rest of the spool"}
+		return nil, nil, broken(Internal, "run", "a report arrived before the plan it belongs to; import the rest of the spool", "its base document is missing")
 	}
 	sort.Slice(events, func(i, j int) bool { return events[i].ID < events[j].ID })
-	r := Run{Schema: SchemaV1, ID: base.Run, Status: Planned, Plan: clonePlan(*base.Plan)}
 	for _, d := range events {
 		if d.Run != base.Run {
-			return Run{}, &Error{Op: "schema.fold", Kind: Internal, Subject: "run " + string(base.Run), Err: fmt.Errorf("document %s belongs to run %s", d.ID, d.Run)}
+			return nil, nil, broken(Internal, "run "+string(base.Run), "", "document %s belongs to run %q", d.ID, d.Run)
 		}
-		r.apply(d)
 	}
-	if r.Status.Ended() {
-		r.Lease = nil
-	}
-	return r, nil
+	return base, events, nil
+}
+
+func sameDocument(a, b Document) bool {
+	x, errX := Canonical(a)
+	y, errY := Canonical(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y) && bytes.Equal(a.Verbatim, b.Verbatim)
 }
 
 // clonePlan copies what the fold may change, so that folding twice from the same documents gives the same.
 func clonePlan(p Plan) Plan {
-	p.Images = append([]ImagePin(nil), p.Images...)
-	p.Withheld = append([]Withheld(nil), p.Withheld...)
-	p.Reasons = append([]Reason(nil), p.Reasons...)
+	p.Images = slices.Clone(p.Images)
+	p.Withheld = slices.Clone(p.Withheld)
+	p.Reasons = slices.Clone(p.Reasons)
 	return p
 }
 
-func (r *Run) apply(d *Document) {
+// folding is a run while its events are applied, with what only the fold needs to know.
+type folding struct {
+	Run
+	statuses    []rankStatus
+	metricRanks map[string]int
+	newer       map[DocumentKind]int // kinds that this version does not know
+	places      map[any]int          // where in its list an entry stands, by what makes it one entry: a record may hold very many
+}
+
+// place gives the index of the entry with the given key in a list of n, or n and false when it is new, and will be appended.
+func (f *folding) place(key any, n int) (int, bool) {
+	if at, ok := f.places[key]; ok {
+		return at, true
+	}
+	if f.places == nil {
+		f.places = map[any]int{}
+	}
+	f.places[key] = n
+	return n, false
+}
+
+func (f *folding) apply(d *Document) {
 	switch d.Kind {
 	case KindStatus:
-		r.applyStatus(d.Status)
+		f.applyStatus(d)
 	case KindObservation:
-		r.applyObservation(d)
+		f.applyObservation(d)
 	case KindOutput:
-		r.applyOutput(d.Output)
+		f.applyOutput(d)
 	case KindLabel:
-		r.applyLabel(d.Label)
+		f.applyLabel(d.Label)
 	case KindNote:
 		n := *d.Note
-		n.At = d.At
-		r.Notes = append(r.Notes, n)
+		n.At, n.By = d.At, cmp.Or(n.By, d.Reporter.By)
+		f.Notes = append(f.Notes, n)
 	case KindRelease:
 		e := *d.Release
 		e.At = d.At
-		r.Releases = append(r.Releases, e)
+		f.Releases = append(f.Releases, e)
 	case KindKeep:
-		e := *d.Keep
-		e.At = d.At
-		r.Keeps = append(r.Keeps, e)
+		f.applyKeep(d)
 	case KindErasure:
 		e := *d.Erasure
 		e.At = d.At
-		r.Erased = append(r.Erased, e)
+		f.Erased = append(f.Erased, e)
+	default:
+		if f.newer == nil {
+			f.newer = map[DocumentKind]int{}
+		}
+		f.newer[d.Kind]++
 	}
 }
 
-// applyStatus: a final status is never taken back by a late "running"; a later final status (a late finish) stands over an earlier one,
-// and the fingerprint of the first sealing stays.
-func (r *Run) applyStatus(s *StatusChange) {
-	if r.Status.Ended() && !s.To.Ended() {
-		return
+func (f *folding) settleReasons() {
+	for _, kind := range slices.Sorted(maps.Keys(f.newer)) {
+		f.Reasons = append(f.Reasons, Reason{Code: "unknown-event", Subject: Text(kind),
+			Text: fmt.Sprintf("%d events of this kind were passed over: a newer version of runpin wrote them", f.newer[kind])})
 	}
-	if s.To != Planned {
-		r.Status = s.To
-	}
-	if r.Started.IsZero() {
-		r.Started = s.Started
-	}
-	if !s.Finished.IsZero() {
-		r.Finished = s.Finished
-	}
-	if s.ExitCode != nil {
-		r.ExitCode, r.Signal = s.ExitCode, s.Signal
-	}
-	if r.Fingerprint == "" {
-		r.Fingerprint = s.Fingerprint
-	}
-	if s.Lease != nil {
-		r.Lease = s.Lease
-	}
+	// Sixty-four ranks that say the same say it once.
+	f.Reasons = unique(f.Reasons)
+	f.Withheld = unique(f.Withheld)
 }
 
-func (r *Run) applyObservation(d *Document) {
+// unique drops later equal entries.
+func unique[T comparable](all []T) []T {
+	seen := make(map[T]bool, len(all))
+	var out []T
+	for _, one := range all {
+		if !seen[one] {
+			seen[one] = true
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+func (f *folding) applyObservation(d *Document) {
 	o := *d.Observation
 	o.At = d.At
 	reporter := d.Reporter
 	o.Reporter = &reporter
-	r.Observations = append(r.Observations, o)
-	r.Withheld = append(r.Withheld, o.Withheld...)
-	r.Reasons = append(r.Reasons, o.Reasons...)
+	f.Withheld = append(f.Withheld, o.Withheld...)
+	f.Reasons = append(f.Reasons, o.Reasons...)
 	if o.Verdict != nil {
-		r.Verdict = o.Verdict
+		v := *o.Verdict
+		if v.At.IsZero() {
+			v.At = d.At
+		}
+		f.Verdict = &v
 	}
 	if o.Attempt != nil {
-		r.Attempts = append(r.Attempts, *o.Attempt)
+		f.addAttempt(*o.Attempt)
 	}
 	for _, dr := range o.Drift {
-		if dr.At.IsZero() {
-			dr.At = d.At
-		}
-		r.Drift = append(r.Drift, dr)
+		f.addDrift(dr, d.At)
 	}
 	if o.Environment != nil {
-		r.addEnvironment(*o.Environment, d.Reporter.Rank)
+		e := *o.Environment
+		f.addEnvironment(e, d.Reporter.Rank)
+		// It stands in Environments; the observation names it.
+		o.Environment = &Environment{ID: e.ID, Node: e.Node, Ranks: e.Ranks}
 	}
 	for _, seen := range o.Images {
-		r.observeImage(seen, d.At)
+		f.observeImage(seen, d.At)
+	}
+	f.Observations = append(f.Observations, o)
+}
+
+// addAttempt keeps one entry for each try of each rank: several reporters may tell of its begin and its end.
+func (f *folding) addAttempt(a Attempt) {
+	type attemptKey struct {
+		number, rank int
+		id           string
+	}
+	i, again := f.place(attemptKey{a.Number, rankOrNone(a.Rank), a.ID}, len(f.Attempts))
+	if !again {
+		f.Attempts = append(f.Attempts, a)
+		return
+	}
+	known := &f.Attempts[i]
+	if a.Node != "" {
+		known.Node = a.Node
+	}
+	if !a.Started.IsZero() && (known.Started.IsZero() || a.Started.Before(known.Started)) {
+		known.Started = a.Started
+	}
+	if known.Finished.Before(a.Finished) {
+		known.Finished = a.Finished
+	}
+	if a.ExitCode != nil {
+		known.ExitCode = a.ExitCode
+	}
+	if a.Reason != "" {
+		known.Reason = a.Reason
+	}
+}
+
+// addDrift keeps what was found first, once.
+func (f *folding) addDrift(dr Drifted, at Time) {
+	type driftKey struct {
+		pin, text       string
+		expected, found Text
+	}
+	if dr.At.IsZero() {
+		dr.At = at
+	}
+	if _, again := f.place(driftKey{dr.Pin, dr.Text, dr.Expected, dr.Found}, len(f.Drift)); !again {
+		f.Drift = append(f.Drift, dr)
 	}
 }
 
 // addEnvironment keeps one entry for each distinct node; equal ones gather the ranks.
-func (r *Run) addEnvironment(e Environment, rank *int) {
-	for i := range r.Environments {
-		if r.Environments[i].ID == e.ID && r.Environments[i].Node == e.Node {
-			if rank != nil {
-				r.Environments[i].Ranks = addRank(r.Environments[i].Ranks, *rank)
-			}
-			return
-		}
-	}
+func (f *folding) addEnvironment(e Environment, rank *int) {
+	ranks := slices.Clone(e.Ranks)
 	if rank != nil {
-		e.Ranks = addRank(append([]int(nil), e.Ranks...), *rank)
+		ranks = append(ranks, *rank)
 	}
-	r.Environments = append(r.Environments, e)
+	type environmentKey struct {
+		id   Digest
+		node string
+	}
+	i, again := f.place(environmentKey{e.ID, e.Node}, len(f.Environments))
+	if !again {
+		e.Ranks = nil
+		f.Environments = append(f.Environments, e)
+	}
+	f.Environments[i].Ranks = sortedRanks(append(f.Environments[i].Ranks, ranks...))
 }
 
-func addRank(ranks []int, rank int) []int {
-	at := sort.SearchInts(ranks, rank)
-	if at < len(ranks) && ranks[at] == rank {
-		return ranks
-	}
-	ranks = append(ranks, 0)
-	copy(ranks[at+1:], ranks[at:])
-	ranks[at] = rank
-	return ranks
+func sortedRanks(ranks []int) []int {
+	slices.Sort(ranks)
+	return slices.Compact(ranks)
 }
 
-// observeImage lets a runtime's word confirm or complete a pin. Where it contradicts the pin the disagreement is drift: shown, never averaged.
-func (r *Run) observeImage(seen ImagePin, at Time) {
-	for i := range r.Images {
-		p := &r.Images[i]
-		if p.Name != seen.Name {
-			continue
-		}
-		if want, got, differs := imageContradiction(*p, seen); differs {
-			r.Drift = append(r.Drift, Drifted{Pin: "image:" + p.Name, Expected: Text(want), Found: Text(got), At: at,
-				Text: "another image ran than the one that was pinned"})
-			return
-		}
-		if p.ConfigDigest == "" {
-			p.ConfigDigest = seen.ConfigDigest
-		}
-		if p.PlatformDigest == "" {
-			p.PlatformDigest = seen.PlatformDigest
-		}
-		if p.Platform == "" {
-			p.Platform = seen.Platform
-		}
-		if p.Use != Enforced {
-			p.Use = Observed
-		}
-		return
+const noRank = -1
+
+func rankOrNone(rank *int) int {
+	if rank == nil {
+		return noRank
 	}
-	r.Images = append(r.Images, seen)
+	return *rank
 }
 
-// imageContradiction compares like with like: config with config, platform with platform, index with index.
-func imageContradiction(p, seen ImagePin) (want, got Digest, differs bool) {
-	for _, pair := range [][2]Digest{{p.ConfigDigest, seen.ConfigDigest}, {p.PlatformDigest, seen.PlatformDigest}, {p.IndexDigest, seen.IndexDigest}, {p.FileDigest, seen.FileDigest}} {
-		if pair[0] != "" && pair[1] != "" {
-			return pair[0], pair[1], pair[0] != pair[1]
-		}
-	}
-	return "", "", false
-}
-
-func (r *Run) applyOutput(e *OutputEvent) {
-	for _, o := range e.Outputs {
-		replaced := false
-		for i := range r.Outputs {
-			if r.Outputs[i].Name == o.Name && sameRank(r.Outputs[i].Rank, o.Rank) {
-				r.Outputs[i], replaced = o, true
-				break
-			}
-		}
-		if !replaced {
-			r.Outputs = append(r.Outputs, o)
-		}
-	}
-	for k, v := range e.Metrics {
-		if r.Metrics == nil {
-			r.Metrics = map[string]Text{}
-		}
-		r.Metrics[k] = v
-	}
-}
-
-func sameRank(a, b *int) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
-}
-
-func (r *Run) applyLabel(l *Label) {
+func (f *folding) applyLabel(l *Label) {
 	for _, k := range l.Remove {
-		delete(r.Labels, k)
+		delete(f.Labels, k)
 	}
-	for k, v := range l.Set {
-		if r.Labels == nil {
-			r.Labels = map[string]string{}
-		}
-		r.Labels[k] = v
+	if f.Labels == nil && len(l.Set) > 0 {
+		f.Labels = map[string]string{}
+	}
+	maps.Copy(f.Labels, l.Set)
+	if len(f.Labels) == 0 {
+		f.Labels = nil
 	}
 }
 
-// Judge decides the status as a reader sees it: a running run whose reporter is known to be gone is lost. alive says what is known of
-// the lease: true while the reporter may still be there.
-func (r *Run) Judge(alive func(Lease) bool) {
-	if r.Status == Running && (r.Lease == nil || !alive(*r.Lease)) {
-		r.Status = Lost
+// applyKeep: a keep that was removed protects nothing any more and is no longer shown.
+func (f *folding) applyKeep(d *Document) {
+	k := *d.Keep
+	k.At = d.At
+	f.Keeps = slices.DeleteFunc(f.Keeps, func(known Keep) bool {
+		return known.Pin == k.Pin && known.How == k.How && known.Where == k.Where
+	})
+	if !k.Removed {
+		f.Keeps = append(f.Keeps, k)
 	}
+	if len(f.Keeps) == 0 {
+		f.Keeps = nil
+	}
+}
+
+// inputDrift says which input is not what it was pinned to, or "".
+func (r *Run) inputDrift() string {
+	for _, d := range r.Drift {
+		if d.ofInput() {
+			return strings.TrimSpace(d.Pin + " " + d.Text)
+		}
+	}
+	return ""
 }

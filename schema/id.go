@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -18,6 +19,7 @@ const (
 	crockford  = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	idLength   = 26
 	idTimePart = 10
+	maxIDTime  = 1<<48 - 1 // milliseconds; the first character is 7 at most
 	// ShortIDLength is how many characters of the random tail short displays show.
 	ShortIDLength = 8
 )
@@ -28,12 +30,44 @@ func NewRunID(at time.Time) RunID { return RunID(newID(at)) }
 // NewDocumentID makes an id for an event that is written at the given time.
 func NewDocumentID(at time.Time) DocumentID { return DocumentID(newID(at)) }
 
+// lastID is the last id that this process made. Ids of one millisecond grow, so that the events of one process keep their order.
+var lastID struct {
+	sync.Mutex
+	ms     uint64
+	random [10]byte
+}
+
 func newID(at time.Time) string {
 	var random [10]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		panic(err) // crypto/rand never fails on a supported system (its own documentation)
 	}
-	return encodeID(uint64(at.UnixMilli()), random)
+	ms := uint64(min(max(at.UnixMilli(), 0), maxIDTime))
+	lastID.Lock()
+	defer lastID.Unlock()
+	if ms == lastID.ms {
+		// Grow by a random step of up to 2^40: the tails, which short displays show, stay unlike each other. 2^40 ids fit a millisecond.
+		if next, ok := addRandom(lastID.random, random); ok {
+			random = next
+		}
+	} else {
+		random[0] &= 0x7f // leaves room to grow
+	}
+	lastID.ms, lastID.random = ms, random
+	return encodeID(ms, random)
+}
+
+// addRandom adds the low 40 bits of step, and one, to a; it reports whether the sum fits 80 bits.
+func addRandom(a, step [10]byte) ([10]byte, bool) {
+	carry := uint(1)
+	for i := len(a) - 1; i >= 0; i-- {
+		sum := uint(a[i]) + carry
+		if i >= 5 {
+			sum += uint(step[i])
+		}
+		a[i], carry = byte(sum), sum>>8
+	}
+	return a, carry == 0
 }
 
 func encodeID(ms uint64, random [10]byte) string {
@@ -58,22 +92,39 @@ func encodeID(ms uint64, random [10]byte) string {
 
 // ParseRunID checks a full id. Lower case is accepted and raised.
 func ParseRunID(s string) (RunID, error) {
-	up := strings.ToUpper(s)
-	if len(up) != idLength || up[0] > '7' || !IsIDFragment(up) {
-		return "", &Error{Op: "schema.run-id", Kind: Invalid, Subject: fmt.Sprintf("%q", Shorten(s, 160)), Err: fmt.Errorf("not a run id"),
-			Hint: "a run id has 26 letters and digits; `runpin list` shows them"}
+	if up := upperASCII(s); len(up) == idLength && up[0] <= '7' && IsIDFragment(up) {
+		return RunID(up), nil
 	}
-	return RunID(up), nil
+	return "", &Error{Op: "schema.run-id", Kind: Invalid, Subject: fmt.Sprintf("%q", Shorten(s, 160)), Err: fmt.Errorf("not a run id"),
+		Hint: "a run id has 26 letters and digits; `runpin list` shows them"}
 }
 
 // IsIDFragment reports whether s (any case) could be the head or the tail of an id.
 func IsIDFragment(s string) bool {
-	for _, c := range strings.ToUpper(s) {
-		if !strings.ContainsRune(crockford, c) {
+	for i := range len(s) {
+		if idDigit(s[i]) < 0 {
 			return false
 		}
 	}
 	return s != "" && len(s) <= idLength
+}
+
+// idDigit gives the value of a character in either case, or -1. Only ASCII counts: strings.ToUpper would take "ſ" for an S.
+func idDigit(c byte) int {
+	if c >= 'a' && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	return strings.IndexByte(crockford, c)
+}
+
+func upperASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'a' && c <= 'z' {
+			b[i] = c - ('a' - 'A')
+		}
+	}
+	return string(b)
 }
 
 // Short gives the random tail, which is what short displays show: the heads of runs made on one day look alike.
@@ -84,16 +135,19 @@ func (id RunID) Short() string {
 	return string(id[idLength-ShortIDLength:])
 }
 
-// Time gives the creation time that the id carries, to the millisecond.
+// Time gives the creation time that the id carries, to the millisecond; it is absent when the id is malformed or its time cannot be written.
 func (id RunID) Time() Time {
-	if len(id) != idLength {
+	if _, err := ParseRunID(string(id)); err != nil {
 		return Time{}
 	}
 	var ms uint64
-	for i := 0; i < idTimePart; i++ {
-		ms = ms<<5 | uint64(strings.IndexByte(crockford, id[i]))
+	for i := range idTimePart {
+		ms = ms<<5 | uint64(idDigit(id[i]))
 	}
-	return At(time.UnixMilli(int64(ms)))
+	if t := At(time.UnixMilli(int64(ms))); t.writable() {
+		return t
+	}
+	return Time{}
 }
 
 // UnmarshalText accepts a full id only.

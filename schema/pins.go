@@ -179,9 +179,10 @@ type Change struct {
 
 // LFSObject is a Git LFS object that a checkout's tree points at.
 type LFSObject struct {
-	Path  Text   `json:"path"`
-	OID   Digest `json:"oid"`
-	Bytes int64  `json:"bytes"`
+	Path        Text   `json:"path"`
+	OID         Digest `json:"oid"`
+	Bytes       int64  `json:"bytes"`                  // of the object
+	PointerOnly bool   `json:"pointer_only,omitempty"` // the checkout held the pointer and not the object: the run saw the pointer's text
 }
 
 // Submodule is an initialised submodule; a dirty one has changes of its own.
@@ -253,7 +254,7 @@ type DatasetPin struct {
 	Path          *Path    `json:"path,omitempty"`           // for scheme file
 	ImmutableURI  Text     `json:"immutable_uri,omitempty"`  // what a pinned spec can carry
 	VersionKind   string   `json:"version_kind,omitempty"`   // "content", "commit", "generation", …
-	VersionID     string   `json:"version_id,omitempty"`     //
+	VersionID     string   `json:"version_id,omitempty"`     // with Scheme and VersionKind it names the bytes by itself: where a version is relative to an object or a path, they are part of it
 	ContentDigest Digest   `json:"content_digest,omitempty"` // of the manifest
 	DigestKind    string   `json:"digest_kind,omitempty"`    // DirHash or DirHashEscaped
 	SidecarDigest Digest   `json:"sidecar_digest,omitempty"` // absent when there is nothing to say
@@ -269,4 +270,17 @@ type DatasetPin struct {
 	Use           Use      `json:"use"`
 	Origin        Origin   `json:"origin,omitzero"`
 	Reasons       []Reason `json:"reasons,omitempty"`
+}
+
+// PinnedReference is how the image is named so that nothing can move under it: repository@digest, or repository:tag@digest with the tag kept for readers.
+// "" when no registry has the image.
+func (p ImagePin) PinnedReference(withTag bool) string {
+	digest := p.Pullable()
+	if digest == "" || p.Repository == "" || p.Local {
+		return ""
+	}
+	if withTag && p.Tag != "" {
+		return p.Repository + ":" + p.Tag + "@" + string(digest)
+	}
+	return p.Repository + "@" + string(digest)
 }

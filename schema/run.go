@@ -57,6 +57,7 @@ type Run struct {
 	Finished     Time            `json:"finished,omitzero"`
 	ExitCode     *int            `json:"exit_code,omitempty"`
 	Signal       string          `json:"signal,omitempty"`
+	Why          string          `json:"why,omitempty"` // one sentence on the status
 	Environments []Environment   `json:"environments,omitempty"`
 	Attempts     []Attempt       `json:"attempts,omitempty"`
 	Observations []Observation   `json:"observations,omitempty"`

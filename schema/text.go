@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -22,9 +23,15 @@ func (t Text) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]string{"b64": base64.StdEncoding.EncodeToString([]byte(t))})
 }
 
-// UnmarshalJSON reads either form. The b64 form of valid UTF-8 is refused: each text has one spelling.
+// UnmarshalJSON reads either form. The b64 form of valid UTF-8 is refused: each text has one spelling. So is what encoding/json would
+// replace by U+FFFD: invalid UTF-8 and lone surrogates.
 func (t *Text) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
+		if bytes.IndexByte(b, '\\') >= 0 || !utf8.Valid(b) {
+			if _, err := CanonicalBytes(b); err != nil {
+				return err
+			}
+		}
 		var s string
 		if err := json.Unmarshal(b, &s); err != nil {
 			return err
@@ -32,18 +39,24 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 		*t = Text(s)
 		return nil
 	}
-	var form struct {
-		B64 *string `json:"b64"`
+	var form map[string]string // a struct would also take the key "B64"
+	encoded, ok := "", false
+	if err := json.Unmarshal(b, &form); err == nil && len(form) == 1 {
+		encoded, ok = form["b64"]
 	}
-	if err := json.Unmarshal(b, &form); err != nil || form.B64 == nil {
+	if !ok {
 		return fmt.Errorf("text is neither a string nor {\"b64\": …}")
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(*form.B64)
+	raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return fmt.Errorf("text in b64 form: %w", err)
 	}
 	if utf8.Valid(raw) {
 		return fmt.Errorf("text in b64 form is valid UTF-8 and must be a string")
+	}
+	// Strict passes over CR and LF.
+	if base64.StdEncoding.EncodeToString(raw) != encoded {
+		return fmt.Errorf("text in b64 form is not in its one spelling")
 	}
 	*t = Text(raw)
 	return nil

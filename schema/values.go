@@ -109,12 +109,21 @@ func At(t time.Time) Time {
 // ParseTime reads RFC 3339, with or without decimals.
 func ParseTime(s string) (Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
+	if err != nil || !(Time{t.UTC()}).writable() {
 		return Time{}, &Error{Op: "schema.time", Kind: Invalid, Subject: fmt.Sprintf("%q", Shorten(s, 160)), Err: fmt.Errorf("not a time"),
 			Hint: "write it like 2026-11-23T18:00:00Z"}
 	}
 	return At(t), nil
 }
+
+// writable reports whether the fixed-width form can hold t. The year is asked for in UTC: an offset can move a time over the edge.
+func (t Time) writable() bool { year := t.t.Year(); return year >= 1970 && year <= 9999 }
+
+// Equal reports whether both are the same instant, or both absent.
+func (t Time) Equal(u Time) bool { return t.t.Equal(u.t) }
+
+// Before reports whether t is earlier than u; an absent time is earlier than any other.
+func (t Time) Before(u Time) bool { return t.t.Before(u.t) }
 
 // Time gives the standard library's form.
 func (t Time) Time() time.Time { return t.t }
@@ -150,7 +159,7 @@ func Shorten(s string, n int) string {
 	for n > 0 && s[n]&0xC0 == 0x80 {
 		n--
 	}
-	return s[:n]
+	return s[:max(n, 0)]
 }
 
 func isLowerHex(s string) bool {
