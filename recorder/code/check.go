@@ -1,0 +1,119 @@
+package code
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/runpin/runpin/recorder/git"
+	"github.com/runpin/runpin/schema"
+)
+
+// CheckCode implements rerun.Code: it says whether RestoreCode would succeed. It writes to temporary directories alone, and may ask the
+// remotes of the pin. How is "object-present" (the clone in which it was recorded has it), "bundle", "ls-remote" (a remote advertises the
+// commit), "fetched" (a remote gave it when asked by id), or "blobs" where no commit is needed.
+func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource) schema.Availability {
+	a := schema.Availability{Pin: "code:" + pin.Name, Ref: pin.Ref, Value: schema.Text(pin.Commit), How: "blobs"}
+	how, err := r.check(ctx, pin, blobs)
+	if how != "" {
+		a.How = how
+	}
+	if pin.Kind == schema.CodeScript && pin.Script != nil {
+		a.Value = schema.Text(pin.Script.Blob.Digest)
+	}
+	switch {
+	case err == nil:
+		a.State = schema.StateAvailable
+		return a
+	case schema.IsKind(err, schema.Gone) || schema.IsKind(err, schema.Invalid):
+		a.State = schema.StateGone
+	case schema.IsKind(err, schema.Drift):
+		a.State = schema.StateChanged
+	default:
+		a.State = schema.StateUnknown
+	}
+	a.Reason, a.Remedy = git.Redact(err.Error()), schema.HintOf(err)
+	return a
+}
+
+func gone(subject, hint string, format string, args ...any) error {
+	return &schema.Error{Op: "code.check", Kind: schema.Gone, Subject: subject, Err: fmt.Errorf(format, args...), Hint: hint}
+}
+
+func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource) (how string, err error) {
+	if pin.Kind == schema.CodeScript {
+		if pin.Script == nil {
+			return "", gone("code:"+pin.Name, "", "no script was recorded")
+		}
+		return "blobs", readable(ctx, blobs, pin.Script.Blob)
+	}
+	plan, err := planRestore(ctx, pin, blobs)
+	if err != nil {
+		return "", err
+	}
+	p := r.git()
+	if p == nil {
+		return "", errNoGit
+	}
+	for i, part := range plan.parts {
+		if part.source.commit != "" {
+			f := r.locate(ctx, p, part.source, blobs)
+			if f.how == "" {
+				kind := schema.Gone
+				if f.net {
+					kind = schema.Unavailable
+				}
+				return how, &schema.Error{Op: "code.check", Kind: kind, Subject: part.subject, Err: f.err, Hint: "put the clone back to where it was, or push the commit to a remote of the record"}
+			}
+			if i == 0 {
+				how = f.how
+			}
+		}
+		for _, c := range part.changes {
+			if c.Digest == "" {
+				continue
+			}
+			if err := readable(ctx, blobs, schema.BlobRef{Kind: schema.BlobFile, Digest: c.Digest, Bytes: c.Bytes}); err != nil {
+				return how, fmt.Errorf("%q: %w", c.Path, err)
+			}
+		}
+	}
+	for _, o := range pin.LFS {
+		if plan.changed(string(o.Path)) {
+			continue // its bytes are in the record
+		}
+		if _, err := findLFSObject(pin, o); err != nil {
+			if len(plan.parts[0].source.urls) > 0 && lfsProgram() {
+				return how, &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: string(o.Path), Err: errors.New("the LFS object is not in the clone; the remote may have it"),
+					Hint: "git lfs fetch in the clone tells, and keeps it there"}
+			}
+			return how, gone(string(o.Path), "git lfs fetch in a clone that can reach the LFS server", "its LFS object %s is nowhere to be had: %v", o.OID.Short(), err)
+		}
+	}
+	return how, nil
+}
+
+// readable reports whether a blob can be read, by opening it.
+func readable(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
+	if blobs == nil {
+		return gone(string(ref.Digest), "", "there is no store to read it from")
+	}
+	rc, err := blobs.OpenBlob(ctx, ref)
+	if err == nil {
+		_, err = io.CopyN(io.Discard, rc, 1)
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		rc.Close()
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if schema.IsKind(err, schema.Unavailable) {
+		return err
+	}
+	return &schema.Error{Op: "code.check", Kind: schema.Gone, Subject: ref.Digest.Short(), Err: fmt.Errorf("the store cannot give it: %w", err)}
+}
+
+var errNoGit = &schema.Error{Op: "code.restore", Kind: schema.Unavailable, Subject: "git", Err: errors.New("a checkout is restored with the git program, and there is none here"), Hint: "install git"}

@@ -1,0 +1,245 @@
+package code
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sort"
+
+	"github.com/runpin/runpin/recorder/git"
+	"github.com/runpin/runpin/schema"
+)
+
+// source is where the commit of a pin, or of one of its submodules, may be had.
+type source struct {
+	commit schema.ObjectID
+	clone  string // where the checkout was recorded, "" when unknown
+	bundle *schema.BlobRef
+	urls   []string // best first
+}
+
+func sourceOf(pin schema.CodePin) source {
+	s := source{commit: pin.Commit, bundle: pin.Bundle}
+	if pin.Root != nil {
+		s.clone = string(pin.Root.Located)
+	}
+	s.urls = append(s.urls, pin.Remote)
+	names := make([]string, 0, len(pin.Remotes))
+	for name := range pin.Remotes {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		s.urls = append(s.urls, pin.Remotes[name])
+	}
+	s.urls = usable(s.urls)
+	return s
+}
+
+func sourceOfSubmodule(pin schema.CodePin, sub schema.Submodule) source {
+	s := source{commit: sub.Commit, bundle: sub.Bundle, urls: usable([]string{sub.URL})}
+	if pin.Root != nil && pin.Root.Located != "" {
+		s.clone = filepath.Join(string(pin.Root.Located), filepath.FromSlash(string(sub.Path)))
+	}
+	return s
+}
+
+func usable(urls []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, u := range urls {
+		if !seen[u] && git.CheckURL(u) == nil {
+			seen[u] = true
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// cloneObjects gives the object directories of the repository at dir, nil when there is none.
+func cloneObjects(dir string, idSize int) []string {
+	if !filepath.IsAbs(dir) {
+		return nil
+	}
+	repo, err := git.Open(dir)
+	if err != nil || repo.HashSize() != idSize {
+		return nil
+	}
+	return repo.ObjectDirs()
+}
+
+// found says how a commit can be had: How is what an [schema.Availability] says.
+type found struct {
+	how string
+	err error // why not, when how is ""
+	net bool  // err comes from a remote that did not answer: it may be had all the same
+}
+
+// locate finds out whether the commit can be had, in the order in which a restore would try. Nothing is written but to a temporary
+// directory.
+func (r *Resolver) locate(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource) found {
+	idSize := git.IDSize(src.commit)
+	if s, err := p.NewStore(idSize, cloneObjects(src.clone, idSize)); err == nil {
+		complete := s.Complete(ctx, src.commit)
+		s.Close()
+		if complete {
+			return found{how: "object-present"}
+		}
+	}
+	if src.bundle != nil && blobs != nil {
+		prerequisites, err := readBundle(ctx, blobs, *src.bundle, nil)
+		if err == nil {
+			for _, id := range prerequisites {
+				f := r.locate(ctx, p, source{commit: id, clone: src.clone, urls: src.urls}, nil)
+				if f.how == "" {
+					f.err = fmt.Errorf("the kept commits build on %s: %w", id.Short(), f.err)
+					return f
+				}
+			}
+			return found{how: "bundle"}
+		}
+		if len(src.urls) == 0 {
+			return found{err: fmt.Errorf("the bundle of its commits cannot be read: %w", err)}
+		}
+	}
+	result := found{err: fmt.Errorf("commit %s is in no repository that the record names", src.commit.Short())}
+	for _, url := range src.urls {
+		f := r.locateRemote(ctx, p, src.commit, url)
+		if f.how != "" {
+			return f
+		}
+		if result = f; f.net {
+			break // it may have the commit: that is all there is to say
+		}
+	}
+	return result
+}
+
+func (r *Resolver) locateRemote(ctx context.Context, p *git.Program, commit schema.ObjectID, url string) found {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
+	defer cancel()
+	refs, err := p.LsRemote(ctx, "", url)
+	if err != nil {
+		return found{err: fmt.Errorf("remote %s: %w", git.CleanURL(url), err), net: !isAbsent(err)}
+	}
+	for _, ref := range refs {
+		if ref.ID == commit {
+			return found{how: "ls-remote"}
+		}
+	}
+	s, err := p.NewStore(git.IDSize(commit), nil)
+	if err != nil {
+		return found{err: err, net: true}
+	}
+	defer s.Close()
+	if err := s.FetchCommit(ctx, url, commit, "blob:none"); err != nil {
+		return found{err: fmt.Errorf("remote %s no longer has commit %s", git.CleanURL(url), commit.Short()), net: !isAbsent(err)}
+	}
+	return found{how: "fetched"}
+}
+
+// readBundle reads a bundle's header, and hands its pack to take unless that is nil.
+func readBundle(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, take func(io.Reader) error) ([]schema.ObjectID, error) {
+	if blobs == nil {
+		return nil, errors.New("there is no store to read it from")
+	}
+	rc, err := blobs.OpenBlob(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	br := bufio.NewReader(rc)
+	_, prerequisites, err := readBundleHeader(br)
+	if err != nil || take == nil {
+		return prerequisites, err
+	}
+	return prerequisites, take(br)
+}
+
+// obtain puts the commit and its files into store, from the first source that has them.
+func (r *Resolver) obtain(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource, store *git.Scratch) error {
+	idSize := git.IDSize(src.commit)
+	if copied, err := copyCommit(ctx, p, cloneObjects(src.clone, idSize), src.commit, store); copied || ctx.Err() != nil {
+		return err
+	}
+	var failures []error
+	if src.bundle != nil {
+		err := r.unbundle(ctx, p, src, blobs, store)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		failures = append(failures, err)
+	}
+	for _, url := range src.urls {
+		err := store.FetchCommit(ctx, url, src.commit, "")
+		if err == nil && !store.Complete(ctx, src.commit) {
+			err = fmt.Errorf("commit %s came incomplete", src.commit.Short())
+		}
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		failures = append(failures, fmt.Errorf("remote %s: %w", git.CleanURL(url), err))
+	}
+	kind := schema.Gone
+	for _, err := range failures {
+		if !isAbsent(err) && !schema.IsKind(err, schema.Gone) {
+			kind = schema.Unavailable
+		}
+	}
+	return &schema.Error{Op: "code.restore", Kind: kind, Subject: "commit " + string(src.commit), Err: errors.Join(append(failures, errors.New("it cannot be had"))...),
+		Hint: "a clone that still has it can be given back to its old place, or the commit pushed to a remote of the record"}
+}
+
+// unbundle puts the bundle's objects into store, after the commits that it builds on.
+func (r *Resolver) unbundle(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource, store *git.Scratch) error {
+	prerequisites, err := readBundle(ctx, blobs, *src.bundle, nil)
+	if err != nil {
+		return fmt.Errorf("the bundle of its commits cannot be read: %w", err)
+	}
+	for _, id := range prerequisites {
+		if err := r.obtain(ctx, p, source{commit: id, clone: src.clone, urls: src.urls}, blobs, store); err != nil {
+			return err
+		}
+	}
+	if _, err := readBundle(ctx, blobs, *src.bundle, func(pack io.Reader) error { return store.IndexPack(ctx, pack) }); err != nil {
+		return fmt.Errorf("the bundle of its commits cannot be read: %w", err)
+	}
+	if !store.Complete(ctx, src.commit) {
+		return fmt.Errorf("the bundle does not hold all of commit %s", src.commit.Short())
+	}
+	return nil
+}
+
+// copyCommit copies a commit with its files, not its history, out of a clone. The clone is read through its object directories alone.
+func copyCommit(ctx context.Context, p *git.Program, objectDirs []string, commit schema.ObjectID, store *git.Scratch) (copied bool, err error) {
+	if len(objectDirs) == 0 {
+		return false, nil
+	}
+	from, err := p.NewStore(git.IDSize(commit), objectDirs)
+	if err != nil {
+		return false, err
+	}
+	defer from.Close()
+	if !from.Complete(ctx, commit) {
+		return false, nil
+	}
+	pr, pw := io.Pipe()
+	packed := make(chan error, 1)
+	go func() {
+		_, err := from.Pack(ctx, pw, commit, nil, true)
+		pw.CloseWithError(err)
+		packed <- err
+	}()
+	err = store.IndexPack(ctx, pr)
+	pr.CloseWithError(io.ErrClosedPipe)
+	if packErr := <-packed; packErr != nil {
+		err = packErr
+	}
+	if err == nil {
+		err = store.CutHistory(commit)
+	}
+	return err == nil, err
+}
