@@ -96,6 +96,12 @@ type Launcher interface {
 	Launch(ctx context.Context, job LaunchRequest) (Exit, error)
 }
 
+// ImageEnsurer is what a launcher that runs images also does: it makes sure, before the run is written down, that the engine has the image that ref names by
+// digest, and that it is the one with this config.
+type ImageEnsurer interface {
+	EnsureImage(ctx context.Context, ref string, config schema.Digest) error
+}
+
 // LaunchRequest is one command to run. Image and Mounts are for container launchers; Image names a digest. Started is called once the
 // process exists, with its id.
 type LaunchRequest struct {
@@ -121,4 +127,34 @@ type Mount struct {
 type Exit struct {
 	Code   int
 	Signal string
+}
+
+// OutputHasher gives the digest of a file or directory that a run wrote. A path that does not exist is an error for which
+// errors.Is(err, fs.ErrNotExist) holds. Implemented by recorder/dataset: an output of one run can be a data set of the next.
+type OutputHasher interface {
+	HashOutput(ctx context.Context, path string, sink schema.BlobSink) (schema.Output, error)
+}
+
+// SpecReader finds the image references of a job spec. Implemented by rerun/jobspec, passed in by cmd/runpin: there is one YAML walker.
+type SpecReader interface {
+	ReadSpec(path string, data []byte) (Spec, error)
+}
+
+// Spec is what a job spec refers to. Template is the digest of the spec with its references replaced by {image:NAME}.
+type Spec struct {
+	Format   string
+	Images   []SpecImage
+	Template schema.Digest
+}
+
+// SpecImage is one image of a job spec, by the name of its container.
+type SpecImage struct {
+	Name  string
+	Ref   string
+	Where []string // "train.yaml:12:16 spec.template.spec.containers[0].image"
+}
+
+// SpecPinner rewrites a job spec so that each image (by name) is the given pinned reference, and stamps it with the run's id unless stamp is "".
+type SpecPinner interface {
+	PinSpec(path string, data []byte, images map[string]string, stamp schema.RunID) ([]byte, error)
 }

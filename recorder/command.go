@@ -1,0 +1,332 @@
+package recorder
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/runpin/runpin/recorder/process"
+	"github.com/runpin/runpin/recorder/redact"
+	"github.com/runpin/runpin/schema"
+)
+
+// containerRoot is where the checkout appears in a container that runpin starts: the same for a run and all its reruns, so that paths
+// which a program writes into its outputs are the same too.
+const containerRoot = "/workspace"
+
+// placement is how the command is started: what a launcher is given.
+type placement struct {
+	launcher string
+	argv     []string
+	dir      string
+	env      []string
+	image    string
+	mounts   []Mount
+	secrets  map[string]string // by name of a withheld argument
+}
+
+// describeCommand withholds secrets, and finds the command's template and the image of a `podman run` or `docker run`.
+func (p *Planned) describeCommand(root string) error {
+	req, plan := &p.req, &p.Run.Plan
+	kept, withheld := redact.Argv(req.Command)
+	plan.Withheld = append(plan.Withheld, withheld...)
+	p.place.secrets = map[string]string{}
+	for i := range kept {
+		if name, ok := redact.WithheldName(kept[i]); ok && kept[i] != req.Command[i] {
+			p.place.secrets[name] = req.Command[i]
+		}
+	}
+	plan.Params = map[string]schema.Text{}
+	for k, v := range req.Params {
+		if redact.Param(k, string(v)) {
+			plan.Withheld = append(plan.Withheld, schema.Withheld{What: "param", Name: k, Why: "its name or its form is that of a secret"})
+			continue
+		}
+		plan.Params[k] = v
+	}
+	if len(plan.Params) == 0 {
+		plan.Params = nil
+	}
+	plan.Launcher = "local"
+	if req.In != "" {
+		plan.Launcher = req.In
+	}
+	if len(req.Command) == 0 {
+		plan.Launcher = ""
+		return nil
+	}
+	plan.CommandTemplate = schema.Texts(process.Template(kept, p.templateNames(root)))
+	return nil
+}
+
+func (p *Planned) templateNames(root string) process.Names {
+	names := process.Names{Paths: map[string]process.Place{}, WorkDir: p.req.WorkDir}
+	for _, d := range p.req.Datasets {
+		if at := localPath(d.URI, p.req.WorkDir); at != "" {
+			names.Paths[d.Name] = process.Place{Typed: plainPath(d.URI), Absolute: at}
+		}
+	}
+	for _, o := range p.Run.DeclaredOutputs {
+		if o.Path != nil {
+			names.Paths[o.Name] = process.Place{Typed: string(o.Path.Typed), Absolute: string(o.Path.Located)}
+		}
+	}
+	for k := range p.req.Params {
+		names.Params = append(names.Params, k)
+	}
+	slices.Sort(names.Params)
+	return names
+}
+
+type imageJob struct {
+	ImageRequest
+	where    []string
+	argIndex int // of the image in the command, or -1
+}
+
+// imageRequests lists the images to resolve: the ones given with --image, the one of a `podman run`, or those of the job.
+func (p *Planned) imageRequests() ([]imageJob, error) {
+	req := &p.req
+	var jobs []imageJob
+	for _, i := range req.Images {
+		jobs = append(jobs, imageJob{ImageRequest{Name: i.Name, Ref: i.Ref, Platform: req.Platform, Engine: req.In}, nil, -1})
+	}
+	if req.Job != nil {
+		spec, err := p.readJob()
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range spec.Images {
+			jobs = append(jobs, imageJob{ImageRequest{Name: i.Name, Ref: i.Ref, Platform: req.Platform}, i.Where, -1})
+		}
+	}
+	if engine, at, ok := process.ContainerCommand(req.Command); ok {
+		p.Run.Launcher = engine
+		jobs = append(jobs, imageJob{ImageRequest{Name: p.freeImageName(), Ref: req.Command[at], Platform: req.Platform, Engine: engine},
+			[]string{fmt.Sprintf("argument %d", at)}, at})
+	}
+	seen := map[string]bool{}
+	for _, j := range jobs {
+		if seen[j.Name] {
+			return nil, &schema.Error{Op: "record", Kind: schema.Invalid, Err: fmt.Errorf("two images have the name %q", j.Name), Hint: "give each its own name: --image NAME=REF"}
+		}
+		seen[j.Name] = true
+	}
+	return jobs, nil
+}
+
+func (p *Planned) freeImageName() string {
+	for _, i := range p.req.Images {
+		if i.Name == "image" {
+			return "container"
+		}
+	}
+	return "image"
+}
+
+// pinnedRef is how runpin names a pinned image to an engine: repo@digest, or the config digest of an image that no registry has.
+func pinnedRef(pin schema.ImagePin) string {
+	if pin.Local {
+		return string(pin.ConfigDigest)
+	}
+	return pin.PinnedReference(false)
+}
+
+// placeOriginal says how the command is started where it stands: here, or in the image with the checkout and the data sets mounted.
+func (p *Planned) placeOriginal(root string) (placement, error) {
+	req, plan := &p.req, &p.Run.Plan
+	place := placement{launcher: "local", dir: req.WorkDir, secrets: p.place.secrets}
+	kept, _ := redact.Argv(req.Command)
+	values := p.paramValues()
+	abs := map[string]string{}
+	if engine, at, ok := process.ContainerCommand(req.Command); ok && req.In == "" {
+		for i := range plan.Images {
+			pin := &plan.Images[i]
+			if len(pin.Where) == 1 && string(pin.Where[0]) == fmt.Sprintf("argument %d", at) && pin.ConfigDigest != "" {
+				pin.Use, pin.Engine = schema.Enforced, engine
+				kept[at] = pinnedRef(*pin)
+				plan.CommandTemplate[at] = schema.Text("{" + pin.Name + "}")
+			}
+		}
+	}
+	sources := map[string]string{}
+	for _, d := range plan.Datasets {
+		if d.Path != nil {
+			sources[d.Name] = string(d.Path.Located)
+		}
+	}
+	if req.In != "" {
+		if root == "" {
+			root = req.WorkDir
+		}
+		rel, err := filepath.Rel(root, req.WorkDir)
+		if err != nil {
+			return place, err
+		}
+		seen := p.enterContainer(&place, root, rel, sources)
+		maps.Copy(values, seen.typed)
+		abs = seen.absolute
+	} else {
+		for _, d := range plan.Datasets {
+			if d.Path != nil {
+				values[d.Name], abs[d.Name] = string(d.Path.Typed), string(d.Path.Located)
+			}
+		}
+		for _, o := range plan.DeclaredOutputs {
+			if o.Path != nil {
+				values[o.Name], abs[o.Name] = string(o.Path.Typed), string(o.Path.Located)
+			}
+		}
+		place.env = req.Environ
+	}
+	return p.completePlacement(place, kept, values, abs)
+}
+
+// completePlacement expands the template and adds the variables that children see. What is recorded is expanded apart: it never holds a withheld value.
+func (p *Planned) completePlacement(place placement, template []string, values, absolute map[string]string) (placement, error) {
+	shown := maps.Clone(values)
+	for _, w := range p.Run.Withheld {
+		if w.What == "param" {
+			shown[w.Name] = "<withheld:" + w.Name + ">"
+		}
+	}
+	recorded, reasons := process.Expand(template, shown)
+	p.Run.Reasons = append(p.Run.Reasons, reasons...)
+	p.Run.Command = schema.Texts(recorded)
+	argv, _ := process.Expand(template, values)
+	real, err := redact.Restore(argv, place.secrets)
+	if err != nil {
+		return place, err
+	}
+	place.argv = real
+	place.env = process.ChildEnv(place.env, process.Child{Run: p.Run.ID, Store: p.r.StoreName, Pins: p.childPins(), Paths: p.childPaths(absolute)})
+	return place, nil
+}
+
+func (p *Planned) paramValues() map[string]string {
+	values := map[string]string{}
+	for k, v := range p.req.Params {
+		values[k] = string(v)
+	}
+	return values
+}
+
+type seenPaths struct{ typed, absolute map[string]string }
+
+// enterContainer mounts the checkout at containerRoot, each data set read-only where the command expects it, and the directories of outputs that
+// lie outside the checkout.
+func (p *Planned) enterContainer(place *placement, root, rel string, sources map[string]string) seenPaths {
+	plan := &p.Run.Plan
+	seen := seenPaths{map[string]string{}, map[string]string{}}
+	place.launcher, place.dir = plan.Launcher, path.Join(containerRoot, filepath.ToSlash(rel))
+	place.mounts = []Mount{{Source: root, Target: containerRoot}}
+	for i := range plan.Images {
+		plan.Images[i].Use, plan.Images[i].Engine = schema.Enforced, plan.Launcher
+		place.image = pinnedRef(plan.Images[i])
+	}
+	for name, value := range plan.Variables {
+		place.env = append(place.env, name+"="+string(value))
+	}
+	slices.Sort(place.env)
+	inside := func(pt schema.Path) string {
+		switch {
+		case pt.Base == schema.BaseCheckout:
+			return path.Join(containerRoot, string(pt.Rel))
+		case !path.IsAbs(string(pt.Typed)):
+			return path.Join(place.dir, string(pt.Typed))
+		default:
+			return path.Clean(string(pt.Typed))
+		}
+	}
+	note := func(name string, pt schema.Path, target string) {
+		seen.absolute[name], seen.typed[name] = target, string(pt.Typed)
+		if filepath.IsAbs(string(pt.Typed)) {
+			seen.typed[name] = target
+		}
+	}
+	for _, d := range plan.Datasets {
+		if d.Path == nil || sources[d.Name] == "" {
+			continue
+		}
+		target := inside(*d.Path)
+		note(d.Name, *d.Path, target)
+		place.mounts = append(place.mounts, Mount{Source: sources[d.Name], Target: target, ReadOnly: true})
+	}
+	mounted := map[string]bool{}
+	for _, o := range plan.DeclaredOutputs {
+		if o.Path == nil {
+			continue
+		}
+		target := inside(*o.Path)
+		note(o.Name, *o.Path, target)
+		if parent := path.Dir(target); o.Path.Base != schema.BaseCheckout && !mounted[parent] && !under(parent, containerRoot) {
+			mounted[parent] = true
+			place.mounts = append(place.mounts, Mount{Source: filepath.Dir(string(o.Path.Located)), Target: parent})
+		}
+	}
+	return seen
+}
+
+func (p *Planned) childPins() map[string]string {
+	pins := map[string]string{}
+	for _, i := range p.Run.Images {
+		if d := i.Pullable(); d != "" {
+			pins["IMAGE_"+i.Name] = i.Repository + "@" + string(d)
+		} else if i.ConfigDigest != "" {
+			pins["IMAGE_"+i.Name] = string(i.ConfigDigest)
+		}
+	}
+	for _, c := range p.Run.Code {
+		if c.Commit != "" {
+			pins["CODE_"+c.Name] = string(c.Commit)
+		}
+	}
+	for _, d := range p.Run.Datasets {
+		if d.ContentDigest != "" {
+			pins["DATASET_"+d.Name] = string(d.ContentDigest)
+		} else if d.VersionID != "" {
+			pins["DATASET_"+d.Name] = d.VersionID
+		}
+	}
+	return pins
+}
+
+func (p *Planned) childPaths(absolute map[string]string) map[string]string {
+	paths := map[string]string{}
+	for _, d := range p.Run.Datasets {
+		if at := absolute[d.Name]; at != "" {
+			paths["DATASET_"+d.Name] = at
+		}
+	}
+	for _, o := range p.Run.DeclaredOutputs {
+		if at := absolute[o.Name]; at != "" {
+			paths["OUTPUT_"+o.Name] = at
+		}
+	}
+	return paths
+}
+
+func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+func before(s, sep string) string { head, _, _ := strings.Cut(s, sep); return head }
+
+func compareText(a, b string) int { return strings.Compare(a, b) }
+
+func cutScheme(uri, scheme string) (string, bool) {
+	rest, ok := strings.CutPrefix(uri, scheme+":")
+	if !ok {
+		return uri, false
+	}
+	return strings.TrimPrefix(rest, "//"), true
+}
+
+// indexScheme gives the length of the scheme before "://", or -1.
+func indexScheme(uri string) int { return strings.Index(uri, "://") }
+
+func plainPath(uri string) string {
+	rest, _ := cutScheme(uri, "file")
+	return rest
+}

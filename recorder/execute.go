@@ -1,0 +1,164 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// Execute starts the command, waits for it, looks again at what it used, and seals the run. From the moment the command has started nothing that
+// befalls the recorder changes the exit code; an error means that it could not be started.
+func (p *Planned) Execute(ctx context.Context) (Result, error) {
+	defer p.staged.close()
+	launcher := p.r.Launchers[p.place.launcher]
+	if launcher == nil {
+		return Result{}, internalf("no launcher named %q", p.place.launcher)
+	}
+	before := p.outputSignatures()
+	// The environment is read beside the command: asking a GPU can take longer than the rest of the recorder together.
+	// What the recorder does from here on must not be cut short by the signals that are meant for the command.
+	quiet := context.WithoutCancel(ctx)
+	var background sync.WaitGroup
+	ended := make(chan struct{})
+	background.Go(func() { p.observeEnvironment(quiet, ended) })
+	stopBeat := p.keepBeating(quiet, &background)
+	exit, err := launcher.Launch(quiet, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
+		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts})
+	close(ended)
+	stopBeat()
+	background.Wait()
+	finished := p.r.Now()
+	if err != nil {
+		p.sealUnstarted(quiet, finished, err)
+		return Result{ID: p.Run.ID}, err
+	}
+	p.seal(quiet, finished, exit, before)
+	return Result{ID: p.Run.ID, Run: p.Run, Code: exit.Code}, nil
+}
+
+func (p *Planned) keepBeating(ctx context.Context, background *sync.WaitGroup) (stop func()) {
+	if p.r.Beat == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	background.Go(func() {
+		ticker := time.NewTicker(BeatInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				// A beat that is not taken costs nothing: on the same machine the process itself proves that the run lives.
+				_ = p.r.Beat.Beat(ctx, p.Run.ID, schema.At(p.r.Now()))
+			}
+		}
+	})
+	return sync.OnceFunc(func() { close(done) })
+}
+
+// reportAlone is how long a command must have been running for its environment to be reported at once: a shorter one reports it with its end.
+const reportAlone = 500 * time.Millisecond
+
+func (p *Planned) observeEnvironment(ctx context.Context, ended <-chan struct{}) {
+	if p.r.Environment == nil {
+		return
+	}
+	blobs := newStaging()
+	defer blobs.close()
+	req := EnvironmentRequest{Argv: p.place.argv, Env: p.place.env, Dir: p.place.dir, Extra: p.req.Env, Sink: blobs}
+	if p.place.image != "" {
+		req.Argv, req.Env, req.Dir = nil, nil, "" // what is installed in the image is the image's, not this machine's
+	} else {
+		req.CodeRoot = p.r.CodeRoot(p.place.dir)
+	}
+	env, err := p.r.Environment.ReadEnvironment(ctx, req)
+	doc := p.document(schema.KindObservation, schema.At(p.r.Now()))
+	doc.Observation = &schema.Observation{Environment: &env}
+	if err != nil {
+		doc.Observation = &schema.Observation{Reasons: []schema.Reason{{Code: "environment-unread", Subject: "environment", Text: err.Error()}}}
+	}
+	timer := time.NewTimer(reportAlone)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		p.observed = append(p.observed, doc)
+		p.staged.adopt(blobs)
+	case <-timer.C:
+		p.saveReport(ctx, schema.Report{Documents: []schema.Document{doc}, Blobs: blobs.take()})
+	}
+}
+
+// seal records outputs, metrics, drift and the end in one report.
+func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, before map[string]signature) {
+	at := schema.At(finished)
+	outputs, metrics, reasons := p.collectOutputs(ctx, before)
+	drift := p.recheck(ctx)
+	var docs []schema.Document
+	if len(outputs) > 0 || len(metrics) > 0 {
+		doc := p.document(schema.KindOutput, at)
+		doc.Output = &schema.OutputEvent{Outputs: outputs, Metrics: metrics}
+		docs = append(docs, doc)
+	}
+	if len(drift) > 0 || len(reasons) > 0 {
+		doc := p.document(schema.KindObservation, at)
+		doc.Observation = &schema.Observation{Drift: drift, Reasons: reasons}
+		docs = append(docs, doc)
+	}
+	to := schema.Succeeded
+	if exit.Code != 0 {
+		to = schema.Failed
+	}
+	// The fingerprint is fixed here, of the inputs as they are known now: one that drifted has none.
+	var fingerprint schema.Fingerprint
+	if run, err := schema.Fold(slices.Concat(p.docs, p.observed, docs)); err == nil {
+		fingerprint, _ = run.Fingerprinted()
+	}
+	status := p.document(schema.KindStatus, at)
+	status.Status = &schema.StatusChange{To: to, Finished: at, ExitCode: &exit.Code, Signal: exit.Signal, Fingerprint: fingerprint}
+	p.finish(ctx, append(docs, status))
+}
+
+// sealUnstarted: the command could not be started; the run is kept as failed, with the reason.
+func (p *Planned) sealUnstarted(ctx context.Context, finished time.Time, cause error) {
+	at := schema.At(finished)
+	status := p.document(schema.KindStatus, at)
+	status.Status = &schema.StatusChange{To: schema.Failed, Finished: at, Why: "the command could not be started: " + cause.Error()}
+	p.finish(ctx, []schema.Document{status})
+}
+
+func (p *Planned) finish(ctx context.Context, docs []schema.Document) {
+	p.saveReport(ctx, schema.Report{Documents: slices.Concat(p.observed, docs), Blobs: p.staged.take()})
+	if run, err := schema.Fold(p.docs); err == nil {
+		p.Run = run
+	} else {
+		p.r.warnf("run %s: %v", p.Run.ID.Short(), err)
+	}
+}
+
+// recheck looks at every data set again: an input that changed while the run was using it is drift.
+func (p *Planned) recheck(ctx context.Context) []schema.Drifted {
+	var drift []schema.Drifted
+	for _, d := range p.Run.Datasets {
+		if len(d.Reasons) > 0 && d.ContentDigest == "" && d.VersionID == "" {
+			continue // it was never resolved
+		}
+		if p.req.Rerun != nil && d.Path != nil && p.req.Rerun.Sources[d.Name] != "" {
+			at := *d.Path
+			at.Located = schema.Text(p.req.Rerun.Sources[d.Name])
+			d.Path = &at
+		}
+		if change := p.r.Datasets.RecheckDataset(ctx, d); change != nil {
+			change.At = schema.At(p.r.Now())
+			drift = append(drift, *change)
+			p.r.warnf("%s changed while the run was using it: %s", change.Pin, change.Text)
+		}
+	}
+	return drift
+}
+
+var errNoSuchOutput = errors.New("it does not exist at the end of the run")

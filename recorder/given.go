@@ -1,0 +1,52 @@
+package recorder
+
+import (
+	"maps"
+	"path/filepath"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// takeGiven builds the plan of a rerun from pins that are proved already, and places the command where they were restored.
+func (p *Planned) takeGiven() error {
+	req, plan, given := &p.req, &p.Run.Plan, p.req.Rerun
+	plan.RerunOf, plan.Images, plan.Code, plan.Datasets = given.Of, given.Images, given.Code, given.Datasets
+	plan.DeclaredOutputs, plan.MetricsFile, plan.WorkDir = given.Outputs, given.Metrics, given.WorkDir
+	plan.CommandTemplate, plan.Launcher = schema.Texts(given.Template), given.Launcher
+	plan.Params, plan.Variables = given.Params, given.Vars
+	plan.Relaxed, plan.Withheld = given.Relaxed, given.Withheld
+	rel := "."
+	if given.WorkDir != nil && given.WorkDir.Rel != "" {
+		rel = string(given.WorkDir.Rel)
+	}
+	place := placement{launcher: "local", dir: filepath.Join(given.Root, rel), secrets: given.Secrets}
+	values, absolute := map[string]string{}, map[string]string{}
+	for k, v := range given.Params {
+		values[k] = string(v)
+	}
+	for _, w := range given.Withheld {
+		if w.What == "param" {
+			values[w.Name] = given.Secrets[w.Name]
+		}
+	}
+	if given.Launcher != "local" && req.In != "" {
+		seen := p.enterContainer(&place, given.Root, rel, given.Sources)
+		maps.Copy(values, seen.typed)
+		absolute = seen.absolute
+	} else {
+		place.env = req.Environ
+		maps.Copy(values, given.Paths)
+		for name, at := range given.Paths {
+			if !filepath.IsAbs(at) {
+				at = filepath.Join(place.dir, at)
+			}
+			absolute[name] = at
+		}
+		for _, i := range given.Images {
+			values[i.Name] = pinnedRef(i)
+		}
+	}
+	var err error
+	p.place, err = p.completePlacement(place, given.Template, values, absolute)
+	return err
+}

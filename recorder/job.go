@@ -1,0 +1,74 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/runpin/runpin/recorder/process"
+	"github.com/runpin/runpin/recorder/redact"
+	"github.com/runpin/runpin/schema"
+)
+
+// readJob finds the references of the job spec and keeps the spec verbatim, unless it holds a secret: then it is withheld as a whole.
+func (p *Planned) readJob() (Spec, error) {
+	job := p.req.Job
+	spec, err := p.r.Specs.ReadSpec(job.Path, job.Data)
+	if err != nil {
+		return Spec{}, err
+	}
+	record := &schema.JobSpec{Format: spec.Format, Path: process.PathOf(job.Path, p.req.WorkDir, p.r.CodeRoot(p.req.WorkDir)), TemplateDigest: spec.Template}
+	if finding, found := redact.JobSpec(job.Data); found {
+		p.Run.Withheld = append(p.Run.Withheld, schema.Withheld{What: "job-spec", Name: "job", Subject: schema.Text(job.Path), Why: finding})
+		record.TemplateDigest = ""
+		p.r.warnf("%s is not kept: it holds %s; `rerun` will ask for --secret job=@FILE", job.Path, finding)
+	} else {
+		ref, err := p.staged.PutBlob(context.Background(), schema.BlobJobSpec, bytes.NewReader(job.Data))
+		if err != nil {
+			return Spec{}, err
+		}
+		record.Blob = &ref
+	}
+	p.Run.Job = record
+	return spec, nil
+}
+
+// pinJob writes the pinned spec. An image that is not pinned makes it impossible, unless the user asked for the best effort.
+func (p *Planned) pinJob() error {
+	job, plan := p.req.Job, &p.Run.Plan
+	images := map[string]string{}
+	var failures []error
+	for _, pin := range plan.Images {
+		switch {
+		case pin.Local && len(pin.Where) > 0:
+			failures = append(failures, &schema.Error{Op: "record.pin", Kind: schema.Unpinnable, Subject: string(pin.Ref), Hint: "push the image first",
+				Err: fmt.Errorf("no registry has the image, so a cluster cannot pull it")})
+		case pin.Pullable() != "" && len(pin.Where) > 0:
+			images[pin.Name] = pin.PinnedReference(true)
+		}
+	}
+	if err := errors.Join(failures...); err != nil && !p.req.BestEffort {
+		return err
+	}
+	if len(images) == 0 && len(plan.Images) > 0 {
+		return nil
+	}
+	stamp := p.Run.ID
+	if job.NoStamp {
+		stamp = ""
+	}
+	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, images, stamp)
+	if err != nil {
+		return err
+	}
+	p.Pinned = pinned
+	if plan.Job.Blob != nil {
+		ref, err := p.staged.PutBlob(context.Background(), schema.BlobJobSpec, bytes.NewReader(pinned))
+		if err != nil {
+			return err
+		}
+		plan.Job.Pinned = &ref
+	}
+	return nil
+}

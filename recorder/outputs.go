@@ -1,0 +1,163 @@
+package recorder
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/runpin/runpin/recorder/process"
+	"github.com/runpin/runpin/recorder/redact"
+	"github.com/runpin/runpin/schema"
+)
+
+func declareOutput(o OutputRef, dir, root string) schema.Output {
+	uri, _ := redact.URL(o.URI)
+	out := schema.Output{Name: o.Name, URI: schema.Text(uri)}
+	if localPath(o.URI, dir) != "" {
+		path := process.PathOf(plainPath(o.URI), dir, root)
+		out.Path = &path
+	}
+	return out
+}
+
+// signature tells whether an output was written: it differs as soon as any file of it was.
+type signature struct {
+	exists bool
+	sum    [32]byte
+}
+
+// maxSignedEntries bounds the walk over an output directory that exists before the run; beyond it "stale" is not judged.
+const maxSignedEntries = 1_000_000
+
+func (p *Planned) outputSignatures() map[string]signature {
+	signed := map[string]signature{}
+	for _, o := range p.Run.DeclaredOutputs {
+		if o.Path != nil {
+			signed[o.Name] = sign(string(o.Path.Located))
+		}
+	}
+	return signed
+}
+
+// sign takes sizes and times, not contents: only "was it written at all?" is asked.
+func sign(path string) signature {
+	info, err := os.Stat(path)
+	if err != nil {
+		return signature{}
+	}
+	hash := sha256.New()
+	add := func(name string, info fs.FileInfo) {
+		fmt.Fprintf(hash, "%q %v %d %d ", name, info.Mode(), info.Size(), info.ModTime().UnixNano())
+		for _, n := range changeStamp(info) {
+			_ = binary.Write(hash, binary.LittleEndian, n)
+		}
+	}
+	add(".", info)
+	entries := 0
+	if info.IsDir() {
+		_ = filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
+			if entries++; entries > maxSignedEntries {
+				return filepath.SkipAll
+			}
+			if err != nil {
+				return nil
+			}
+			if info, err := d.Info(); err == nil {
+				add(at, info)
+			}
+			return nil
+		})
+	}
+	return signature{exists: entries <= maxSignedEntries, sum: [32]byte(hash.Sum(nil))}
+}
+
+// collectOutputs hashes what the run wrote and reads its metrics. A failure is a reason, never an error: the run is over.
+func (p *Planned) collectOutputs(ctx context.Context, before map[string]signature) (outputs []schema.Output, metrics map[string]schema.Text, reasons []schema.Reason) {
+	for _, o := range p.Run.DeclaredOutputs {
+		if o.Path == nil {
+			o.Reasons = append(o.Reasons, schema.Reason{Code: "not-hashed", Subject: o.URI, Text: "only local paths are hashed"})
+			outputs = append(outputs, o)
+			continue
+		}
+		at := string(o.Path.Located)
+		was := before[o.Name]
+		o.Stale = was.exists && sign(at) == was
+		found, err := p.r.Outputs.HashOutput(ctx, at, p.staged)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			o.Missing, o.Stale = true, false
+			o.Reasons = append(o.Reasons, schema.Reason{Code: "missing", Subject: o.Path.Typed, Text: errNoSuchOutput.Error()})
+			p.r.warnf("output %s: %s: %v", o.Name, o.Path.Typed, errNoSuchOutput)
+		case err != nil:
+			o.Reasons = append(o.Reasons, schema.Reason{Code: "unreadable", Subject: o.Path.Typed, Text: err.Error()})
+			p.r.warnf("output %s: %v", o.Name, err)
+		default:
+			o.ContentDigest, o.DigestKind, o.SidecarDigest, o.FileDigest = found.ContentDigest, found.DigestKind, found.SidecarDigest, found.FileDigest
+			o.Directory, o.Bytes, o.Files, o.Manifest = found.Directory, found.Bytes, found.Files, found.Manifest
+			if o.Stale {
+				p.r.warnf("output %s: %s was there before and the run did not write it", o.Name, o.Path.Typed)
+			}
+		}
+		outputs = append(outputs, o)
+	}
+	if p.Run.MetricsFile != nil {
+		var err error
+		if metrics, err = readMetrics(string(p.Run.MetricsFile.Located)); err != nil {
+			reasons = append(reasons, schema.Reason{Code: "metrics-unread", Subject: p.Run.MetricsFile.Typed, Text: err.Error()})
+			p.r.warnf("metrics: %v", err)
+		}
+	}
+	return outputs, metrics, reasons
+}
+
+// maxMetricsBytes bounds a metrics file: it holds a number for each name, not a history.
+const maxMetricsBytes = 1 << 20
+
+func readMetrics(path string) (map[string]schema.Text, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxMetricsBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxMetricsBytes {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxMetricsBytes)
+	}
+	return process.ParseMetrics(data, filepath.Base(path))
+}
+
+// ReadMetrics reads a metrics file: names and numbers as JSON, as k=v lines or as CSV.
+func ReadMetrics(path string) (map[string]schema.Text, error) { return readMetrics(path) }
+
+// HashOutputs gives the digests of outputs that something else wrote, and the blobs that go with them. All that are missing or unreadable are named.
+func (r *Recorder) HashOutputs(ctx context.Context, refs []OutputRef, dir string) ([]schema.Output, []schema.Blob, error) {
+	staged := newStaging()
+	var outputs []schema.Output
+	var failures []error
+	for _, ref := range refs {
+		o := declareOutput(ref, dir, r.CodeRoot(dir))
+		if o.Path != nil {
+			found, err := r.Outputs.HashOutput(ctx, string(o.Path.Located), staged)
+			if err != nil {
+				failures = append(failures, &schema.Error{Op: "recorder.output", Kind: schema.Invalid, Subject: "output " + o.Name, Err: err, Hint: "give the path of a file or directory that exists"})
+				continue
+			}
+			found.Name, found.URI, found.Path = o.Name, o.URI, o.Path
+			o = found
+		}
+		outputs = append(outputs, o)
+	}
+	return outputs, staged.take(), errors.Join(failures...)
+}
