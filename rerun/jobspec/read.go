@@ -1,0 +1,158 @@
+package jobspec
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// Read finds the references of a job spec. file names it in messages. An error has kind Unpinnable: the file cannot be read as a job spec at
+// all. What is wrong with single references is in Problems.
+func Read(file string, data []byte) (*Spec, error) {
+	s := &Spec{File: file, Format: FormatKubernetes}
+	roots, src, err := parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	s.source = src
+	left := maxValues
+	taken := pinNames{}
+	known := false
+	for i, root := range roots {
+		doc := &document{index: i, root: root}
+		s.docs = append(s.docs, doc)
+		v, x, err := expand(root, left)
+		if err != nil {
+			return nil, s.nodeError(err)
+		}
+		left = x.left
+		doc.value, doc.shared = v, x.shared
+		if v.isNull() {
+			continue // an empty document
+		}
+		r := &reader{spec: s, doc: doc, x: x, taken: taken, place: map[*yaml.Node]int{}, told: map[*yaml.Node]bool{}}
+		known = r.object(v, "", 0) || known
+		r.finish()
+		if len(s.References) > maxRefs {
+			return nil, problemsError(file, []Problem{{Line: 1, Reason: fmt.Sprintf("names more than %d images", maxRefs)}})
+		}
+	}
+	sort.SliceStable(s.Problems, func(i, j int) bool {
+		a, b := s.Problems[i], s.Problems[j]
+		return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
+	})
+	if len(s.References) == 0 && len(s.Problems) == 0 || !known {
+		return nil, s.nothing()
+	}
+	return s, nil
+}
+
+// nothing says that the file starts nothing that is known here.
+func (s *Spec) nothing() error {
+	e := &schema.Error{Op: "jobspec.read", Kind: schema.Unpinnable, Subject: s.File,
+		Err: fmt.Errorf("names no image to run"), Hint: "the kinds that runpin can pin are " + strings.Join(Kinds(), ", ")}
+	if err := s.Err(); err != nil {
+		e.Err = fmt.Errorf("holds no kind that runpin can pin (%s): %w", strings.Join(Kinds(), ", "), err)
+	}
+	return e
+}
+
+func (s *Spec) nodeError(err error) error {
+	ne, ok := err.(*nodeError)
+	if !ok {
+		return err
+	}
+	p := Problem{Reason: ne.reason}
+	p.Line, p.Column = s.source.place(ne.node.Line, ne.node.Column)
+	if ne.node.Kind == yaml.ScalarNode {
+		p.Value = ne.node.Value
+	}
+	return problemsError(s.File, []Problem{p})
+}
+
+// parse checks the bounds and gives the root node of each document.
+func parse(file string, data []byte) ([]*yaml.Node, *source, error) {
+	if len(data) > maxBytes {
+		return nil, nil, problemsError(file, []Problem{{Line: 1, Reason: fmt.Sprintf("the file has %d bytes; a job spec has at most %d", len(data), maxBytes)}})
+	}
+	if !utf8.Valid(data) {
+		at := invalidAt(data)
+		return nil, nil, problemsError(file, []Problem{{Line: 1 + bytes.Count(data[:at], []byte("\n")), Reason: "is not text in UTF-8"}})
+	}
+	if marks(data) > maxMarks {
+		return nil, nil, problemsError(file, []Problem{{Line: 1, Reason: "has too many parts for a job spec"}})
+	}
+	roots, err := nodes(data)
+	if err != nil {
+		return nil, nil, syntaxError(file, data, err)
+	}
+	return roots, newSource(data), nil
+}
+
+func invalidAt(data []byte) int {
+	for at := 0; at < len(data); {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size == 1 {
+			return at
+		}
+		at += size
+	}
+	return len(data)
+}
+
+// marks bounds the number of nodes from above.
+func marks(data []byte) (n int) {
+	for _, c := range data {
+		switch c {
+		case ',', '[', '{', ':', '-', '?':
+			n++
+		}
+	}
+	return n
+}
+
+// nodes parses all documents. The parser reports some malformed input by a panic.
+func nodes(data []byte) (roots []*yaml.Node, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			roots, err = nil, fmt.Errorf("yaml: %v", p)
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		if err := dec.Decode(&doc); err == io.EOF {
+			return roots, nil
+		} else if err != nil {
+			return nil, err
+		}
+		if len(doc.Content) == 1 {
+			roots = append(roots, doc.Content[0])
+		}
+	}
+}
+
+var syntaxAt = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
+
+// syntaxError makes an error of the parser's message, which knows a line at best.
+func syntaxError(file string, data []byte, err error) error {
+	p := Problem{Line: 1, Reason: "is not YAML: " + strings.TrimPrefix(oneLine(err.Error()), "yaml: ")}
+	if m := syntaxAt.FindStringSubmatch(oneLine(err.Error())); m != nil {
+		line, _ := strconv.Atoi(m[1])
+		p.Line, _ = newSource(data).place(line, 1)
+		p.Reason = "is not YAML: " + m[2]
+	}
+	if bytes.Contains(data, []byte("{{")) {
+		p.Reason += "; it holds {{ … }}, so perhaps it " + templated
+	}
+	return problemsError(file, []Problem{p})
+}

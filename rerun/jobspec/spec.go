@@ -1,0 +1,130 @@
+package jobspec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// FormatKubernetes is the format of objects of Kubernetes, as YAML or JSON.
+const FormatKubernetes = "kubernetes"
+
+// KindImage is the kind of a reference to a container image.
+const KindImage = "image"
+
+// Spec is a job spec that was read.
+type Spec struct {
+	File       string      // name of the file, for messages
+	Format     string      // FormatKubernetes
+	References []Reference // in the order of the documents and of the table of kinds
+	Problems   []Problem   // why some reference cannot be pinned; Pin refuses while there are any
+	Live       bool        // an object has server-set fields: it was read from a cluster, and cannot be submitted again as it is
+
+	source *source
+	docs   []*document
+}
+
+// Reference is one place of the file that names something by a reference that can move.
+type Reference struct {
+	Name     string   // of the pin: the container's or volume's name made a valid pin name, unique in the spec
+	Kind     string   // KindImage
+	Value    string   // as written, without quotes
+	Pinned   bool     // it names a digest already
+	Shape    Shape    // how its pinned form is written
+	Document int      // which document of the file, from 0
+	Field    string   // such as spec.template.spec.containers[0].image
+	Also     []string // further fields that share the place through an anchor
+	Line     int      // from 1, as editors count lines
+	Column   int      // from 1, in runes
+	Offset   int      // of the bytes in the file, quotes included
+	End      int
+
+	token token
+	nodes []*value // what changes when the place does
+}
+
+// Digest gives the digest that the reference names, or "".
+func (r Reference) Digest() schema.Digest {
+	parts, _ := splitReference(r.Value)
+	return parts.digest
+}
+
+// Pin gives the reference with the digest, in the shape of its place.
+func (r Reference) Pin(digest schema.Digest) (string, error) {
+	return PinnedReference(r.Value, digest, r.Shape == TagAndDigest)
+}
+
+// Problem is one reason why the spec cannot be pinned. Line and Column are from 1; Column is 0 when only the line is known.
+type Problem struct {
+	Line, Column int
+	Document     int
+	Field        string // "" when the problem is not about a field
+	Value        string // as written, when it is text
+	Reason       string
+}
+
+// String gives the problem without its position.
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.Field != "" {
+		b.WriteString(p.Field + ": ")
+	}
+	if p.Value != "" {
+		fmt.Fprintf(&b, "%q ", schema.Shorten(p.Value, 200))
+	}
+	b.WriteString(p.Reason)
+	return b.String()
+}
+
+// document is one YAML document of the file.
+type document struct {
+	index  int
+	root   *yaml.Node
+	value  *value
+	shared bool  // it has aliases
+	pods   []pod // what a stamp is put on
+}
+
+// pod is a pod template, and the object around it.
+type pod struct {
+	object, template *value
+	field            string
+}
+
+// Err gives nil, or every problem as an error of kind Unpinnable with file:line:column.
+func (s *Spec) Err() error { return problemsError(s.File, s.Problems) }
+
+func problemsError(file string, problems []Problem) error {
+	var all []error
+	for i, p := range problems {
+		if i == maxListed {
+			all = append(all, &schema.Error{Op: "jobspec.read", Kind: schema.Unpinnable, Subject: file,
+				Err: fmt.Errorf("and %d more problems", len(problems)-i)})
+			break
+		}
+		subject := fmt.Sprintf("%s:%d:%d", file, p.Line, p.Column)
+		if p.Column == 0 {
+			subject = fmt.Sprintf("%s:%d", file, p.Line)
+		}
+		e := &schema.Error{Op: "jobspec.read", Kind: schema.Unpinnable, Subject: subject, Err: errors.New(p.String())}
+		if strings.HasSuffix(p.Reason, templated) {
+			e.Hint = "render it first (helm template, kustomize build, envsubst, argo submit --dry-run -o yaml) and give runpin the result"
+		}
+		all = append(all, e)
+	}
+	return errors.Join(all...)
+}
+
+// Lookup gives the reference with the name.
+func (s *Spec) Lookup(name string) (Reference, bool) {
+	for _, r := range s.References {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Reference{}, false
+}
