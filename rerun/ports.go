@@ -29,3 +29,35 @@ type Datasets interface {
 	// the bytes are copied; otherwise a link may be enough.
 	PlaceDataset(ctx context.Context, pin schema.DatasetPin, at, dest string, copy bool, progress schema.Progress) error
 }
+
+// Recording records and runs the prepared work as a new run. Implemented by recorder, adapted by cmd/runpin. code is the command's exit code.
+type Recording interface {
+	Record(ctx context.Context, prepared Prepared) (run schema.Run, code int, err error)
+}
+
+// Saver keeps reports; the verdict is one.
+type Saver interface {
+	Save(ctx context.Context, report schema.Report) error
+}
+
+// Prepared is a rerun that is ready to start: every pin proved, the code and the data in place. It mirrors recorder.Given.
+type Prepared struct {
+	Of       schema.Run
+	Images   []schema.ImagePin
+	Code     []schema.CodePin
+	Datasets []schema.DatasetPin
+	Outputs  []schema.Output
+	Metrics  *schema.Path
+	Root     string // where the code was restored
+	WorkDir  *schema.Path
+	Template []string
+	Paths    map[string]string // of data sets and outputs, by name, as a command on this machine sees them
+	Sources  map[string]string // host path of each data set, by name
+	Params   map[string]schema.Text
+	Vars     map[string]schema.Text
+	Environ  []string
+	Launcher string
+	Relaxed  []schema.Reason
+	Withheld []schema.Withheld
+	Secrets  map[string]string
+}

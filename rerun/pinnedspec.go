@@ -1,0 +1,61 @@
+package rerun
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/runpin/runpin/rerun/jobspec"
+	"github.com/runpin/runpin/schema"
+)
+
+// maxSpecBytes bounds what is read back: rerun/jobspec takes no larger file.
+const maxSpecBytes = 4 << 20
+
+// PinnedSpec gives the job spec of a run with every image reference replaced by the recorded value, stamped with the id unless stamp is "". It needs the record
+// and its blobs only, neither network nor data, and gives the same bytes each time.
+func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, stamp schema.RunID) ([]byte, error) {
+	refuse := func(kind schema.Kind, hint, format string, args ...any) ([]byte, error) {
+		return nil, &schema.Error{Op: "rerun.spec", Kind: kind, Subject: "run " + run.ID.Short(), Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	if run.Job == nil {
+		return refuse(schema.Invalid, "runpin rerun "+run.ID.Short()+" --execute", "it was recorded from a command, not from a job spec: there is no spec to print")
+	}
+	if run.Job.Blob == nil {
+		return refuse(schema.Gone, "pin the file that you still have: runpin record --job FILE --pinned -", "its job spec was withheld because it holds a secret")
+	}
+	data, err := readBlob(ctx, blobs, *run.Job.Blob, maxSpecBytes)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := jobspec.Read(string(run.Job.Path.Typed), data)
+	if err != nil {
+		return nil, err
+	}
+	images := map[string]string{}
+	for _, pin := range run.Images {
+		if _, named := spec.Lookup(pin.Name); !named {
+			continue
+		}
+		if ref := pin.PinnedReference(true); ref != "" {
+			images[pin.Name] = ref
+		}
+	}
+	if stamp == "" {
+		return spec.Pin(images, nil)
+	}
+	return spec.Pin(images, &jobspec.Stamp{RunID: stamp})
+}
+
+func readBlob(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, limit int64) ([]byte, error) {
+	r, err := blobs.OpenBlob(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("blob %s is larger than %d bytes", ref.Digest.Short(), limit)
+	}
+	return data, err
+}

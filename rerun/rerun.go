@@ -1,0 +1,239 @@
+package rerun
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// Rerunner runs old runs again. Every field but Progress and Warn is needed; cmd/runpin fills them in.
+type Rerunner struct {
+	Images   ImageChecker
+	Code     Code
+	Datasets Datasets
+	Blobs    schema.BlobSource
+	Record   Recording
+	Saver    Saver
+	// Determining picks the environment variables that can determine a result.
+	Determining func(environ, extra []string) map[string]schema.Text
+	Host        string
+	Now         func() schema.Time
+	Progress    schema.Progress
+	Warn        func(format string, args ...any)
+}
+
+// Request says what to run again, and where the user wants it otherwise. Each relaxation ends up in the record of the new run.
+type Request struct {
+	_ struct{}
+
+	Run     schema.Run
+	On      string            // local, podman or docker; "" for where it ran
+	Dir     string            // where to restore; must be absent or empty
+	Set     []Setting         // --set K=V
+	At      map[string]string // --at NAME=URI: where a data set lives now; proved by digest
+	Secrets map[string]string // --secret NAME=@FILE
+	Deep    bool              // read every byte of every data set, whatever the stat cache says
+	Environ []string
+	Tolerances
+}
+
+// Result is what a rerun gave.
+type Result struct {
+	Run       schema.Run
+	Verdict   schema.Verdict
+	Preflight []schema.Availability
+	Dir       string
+}
+
+// Execute establishes that everything the run needs can be had, restores it into a fresh directory, runs it and compares. Nothing is written and nothing
+// started when a pin is gone or changed: the error then names every such pin (errors.Join).
+func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
+	result := Result{Dir: req.Dir}
+	prepared, err := r.plan(req)
+	if err != nil {
+		return result, err
+	}
+	result.Preflight = r.Preflight(ctx, req.Run, PreflightOptions{At: req.At, Deep: req.Deep})
+	if err := Blocking(result.Preflight, r.needs(req.Run, prepared)); err != nil {
+		return result, err
+	}
+	if err := r.restore(ctx, req, &prepared); err != nil {
+		return result, err
+	}
+	result.Run, _, err = r.Record.Record(ctx, prepared)
+	if err != nil {
+		return result, err
+	}
+	result.Verdict = Judge(req.Run, result.Run, req.Tolerances)
+	return result, r.SaveVerdict(ctx, result.Run.ID, &result.Verdict)
+}
+
+// plan works out what the rerun is made of, without looking at the world.
+func (r *Rerunner) plan(req Request) (Prepared, error) {
+	run := req.Run
+	refuse := func(kind schema.Kind, hint, format string, args ...any) (Prepared, error) {
+		return Prepared{}, &schema.Error{Op: "rerun", Kind: kind, Subject: "run " + run.ID.Short(), Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	if len(run.CommandTemplate) == 0 {
+		if run.Job != nil {
+			return refuse(schema.Invalid, "runpin rerun "+run.ID.Short()+" prints its pinned spec, ready to submit", "it was recorded from a job spec and has no command to execute here")
+		}
+		return refuse(schema.Gone, "", "its record has no command")
+	}
+	if run.Status == schema.Planned || run.Status == schema.Running {
+		r.Warn("run %s is still %s: there may be nothing to compare with", run.ID.Short(), run.Status)
+	}
+	p := Prepared{Of: run, Images: append([]schema.ImagePin(nil), run.Images...), Code: append([]schema.CodePin(nil), run.Code...),
+		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
+		WorkDir: run.WorkDir, Template: schema.Strings(run.CommandTemplate), Params: copyTexts(run.Params), Vars: copyTexts(run.Variables),
+		Paths: map[string]string{}, Sources: map[string]string{}, Withheld: run.Withheld, Secrets: map[string]string{}}
+	if err := chooseLauncher(&p, req.On); err != nil {
+		return p, err
+	}
+	if err := p.takeSecrets(req.Secrets); err != nil {
+		return p, err
+	}
+	if err := p.applySettings(req.Set); err != nil {
+		return p, err
+	}
+	for name := range req.At {
+		if !p.hasDataset(name) {
+			return refuse(schema.Invalid, "names: "+p.datasetNames(), "--at %s: the run has no data set of that name", name)
+		}
+	}
+	if err := p.checkOutputs(); err != nil {
+		return p, err
+	}
+	p.Environ = r.environment(req.Environ, p.Vars)
+	return p, nil
+}
+
+// chooseLauncher: a run that runpin started in an image runs in that image again; one that ran on a machine runs on the machine, unless the user asks
+// for an engine and the record names the image.
+func chooseLauncher(p *Prepared, on string) error {
+	was := p.Of.Launcher
+	if was == "" {
+		was = "local"
+	}
+	p.Launcher = was
+	if on == "" || on == was {
+		return nil
+	}
+	refuse := func(hint, format string, args ...any) error {
+		return &schema.Error{Op: "rerun", Kind: schema.Invalid, Subject: "run " + p.Of.ID.Short(), Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	engine := on == "podman" || on == "docker"
+	switch {
+	case on != "local" && !engine:
+		return refuse("places: local, podman, docker", "cannot run on %q", on)
+	case p.startsContainerItself():
+		if on == "local" {
+			p.Launcher = was
+			return nil
+		}
+		return refuse("leave out --on", "its command starts a container with %s itself", was)
+	case on == "local":
+		return refuse("leave out --on", "it ran in an image; on this machine it would run in something else")
+	case engine && len(p.Images) == 1 && p.Images[0].ConfigDigest != "":
+		p.Launcher = on
+		if was == "local" {
+			p.Relaxed = append(p.Relaxed, schema.Reason{Code: "moved-into-image", Subject: "image:" + schema.Text(p.Images[0].Name),
+				Text: "the original ran on a machine, with the image only claimed; this rerun runs in the image"})
+		}
+		return nil
+	default:
+		return refuse("record the run with --image REF --in "+on, "its record does not name the one image to run in")
+	}
+}
+
+// startsContainerItself: COMMAND was `podman run …`, which the recorder rewrote to the digest.
+func (p *Prepared) startsContainerItself() bool {
+	for _, i := range p.Images {
+		for _, arg := range p.Of.CommandTemplate {
+			if string(arg) == "{"+i.Name+"}" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// InContainer reports whether runpin itself starts the engine.
+func (p *Prepared) InContainer() bool { return p.Launcher != "local" && !p.startsContainerItself() }
+
+func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
+	needed := map[string]bool{}
+	for _, i := range run.Images {
+		if p.InContainer() || p.startsContainerItself() {
+			needed["image:"+i.Name] = true
+		}
+	}
+	for _, c := range run.Code {
+		needed["code:"+c.Name] = true
+	}
+	for _, d := range run.Datasets {
+		needed["dataset:"+d.Name] = true
+	}
+	return needed
+}
+
+// SaveVerdict appends the verdict to the run that was compared.
+func (r *Rerunner) SaveVerdict(ctx context.Context, id schema.RunID, v *schema.Verdict) error {
+	at := r.Now()
+	v.At = at
+	doc := schema.Document{Schema: schema.SchemaV1, Kind: schema.KindObservation, ID: schema.NewDocumentID(at.Time()), Run: id, At: at,
+		Reporter: schema.Reporter{Kind: "collector", Host: r.Host}, Observation: &schema.Observation{Verdict: v}}
+	return r.Saver.Save(ctx, schema.Report{Documents: []schema.Document{doc}})
+}
+
+func (p *Prepared) hasDataset(name string) bool {
+	for _, d := range p.Datasets {
+		if d.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Prepared) datasetNames() string {
+	names := ""
+	for _, d := range p.Datasets {
+		names += " " + d.Name
+	}
+	if names == "" {
+		return "none"
+	}
+	return names[1:]
+}
+
+func copyTexts(m map[string]schema.Text) map[string]schema.Text {
+	if m == nil {
+		return nil
+	}
+	out := make(map[string]schema.Text, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// emptyDir makes sure that dir can be restored into: absent, or an empty directory.
+func emptyDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+			return err
+		}
+		return os.Mkdir(dir, 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return &schema.Error{Op: "rerun.restore", Kind: schema.Conflict, Subject: dir, Err: fmt.Errorf("the directory is not empty"), Hint: "name one that does not exist yet: --workdir DIR"}
+	}
+	return nil
+}

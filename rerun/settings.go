@@ -1,0 +1,133 @@
+package rerun
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// Setting is one --set K=V. K is a param with a place in the command, arg.--flag, or env.NAME, and must match exactly once.
+type Setting struct{ Key, Value string }
+
+func (p *Prepared) applySettings(settings []Setting) error {
+	for _, s := range settings {
+		was, err := p.applySetting(s)
+		if err != nil {
+			return err
+		}
+		p.Relaxed = append(p.Relaxed, schema.Reason{Code: "set", Subject: schema.Text(s.Key), Text: fmt.Sprintf("set to %q; the original had %q", s.Value, was)})
+	}
+	return nil
+}
+
+func (p *Prepared) applySetting(s Setting) (was string, err error) {
+	refuse := func(hint, format string, args ...any) error {
+		return &schema.Error{Op: "rerun.set", Kind: schema.Invalid, Subject: "--set " + s.Key, Err: fmt.Errorf(format, args...), Hint: hint}
+	}
+	if name, ok := strings.CutPrefix(s.Key, "env."); ok {
+		was := string(p.Vars[name])
+		if p.Vars == nil {
+			p.Vars = map[string]schema.Text{}
+		}
+		p.Vars[name] = schema.Text(s.Value)
+		return was, nil
+	}
+	if flag, ok := strings.CutPrefix(s.Key, "arg."); ok {
+		return p.setArgument(flag, s.Value, refuse)
+	}
+	if strings.HasPrefix(s.Key, "field.") {
+		return "", refuse("print the spec with `runpin rerun` and edit it", "fields of a job spec cannot be set when a command is executed")
+	}
+	old, known := p.Params[s.Key]
+	if !known {
+		return "", refuse("set a flag of the command with --set arg.--NAME=V, a variable with --set env.NAME=V", "the run has no param of that name")
+	}
+	places := 0
+	for _, arg := range p.Template {
+		places += strings.Count(arg, "{"+s.Key+"}")
+	}
+	if places == 0 {
+		return "", refuse("record with {"+s.Key+"} in the command", "the param has no place in the command, so setting it would change nothing")
+	}
+	p.Params[s.Key] = schema.Text(s.Value)
+	return string(old), nil
+}
+
+// setArgument replaces the value of a flag that stands in the command exactly once, as --flag=V or --flag V.
+func (p *Prepared) setArgument(flag, value string, refuse func(string, string, ...any) error) (string, error) {
+	var at []int
+	for i, arg := range p.Template {
+		if arg == flag || strings.HasPrefix(arg, flag+"=") {
+			at = append(at, i)
+		}
+	}
+	if len(at) != 1 {
+		return "", refuse("", "the command has %d arguments %s; exactly one is needed", len(at), flag)
+	}
+	p.Template = slices.Clone(p.Template)
+	i := at[0]
+	if old, ok := strings.CutPrefix(p.Template[i], flag+"="); ok {
+		p.Template[i] = flag + "=" + value
+		return old, nil
+	}
+	if i+1 >= len(p.Template) {
+		return "", refuse("", "%s has no value to replace", flag)
+	}
+	old := p.Template[i+1]
+	p.Template[i+1] = value
+	return old, nil
+}
+
+// takeSecrets asks for every withheld argument; what else was withheld cannot be put back by an argument and is refused.
+func (p *Prepared) takeSecrets(given map[string]string) error {
+	var missing []string
+	for _, w := range p.Withheld {
+		switch {
+		case w.What == "argument":
+			if value, ok := given[w.Name]; ok {
+				p.Secrets[w.Name] = value
+			} else {
+				missing = append(missing, "--secret "+w.Name+"=@FILE")
+			}
+		case w.What == "param":
+			if value, ok := given[w.Name]; ok {
+				if p.Params == nil {
+					p.Params = map[string]schema.Text{}
+				}
+				p.Secrets[w.Name] = value
+			} else {
+				missing = append(missing, "--secret "+w.Name+"=@FILE")
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return &schema.Error{Op: "rerun.secret", Kind: schema.Invalid, Subject: "run " + p.Of.ID.Short(), Err: fmt.Errorf("its command holds a secret that was withheld from the record"),
+			Hint: "give it: " + strings.Join(missing, " ")}
+	}
+	return nil
+}
+
+// trackerIDs are variables that would make a tracker resume the original's run.
+var trackerIDs = []string{"WANDB_RUN_ID", "WANDB_RESUME", "MLFLOW_RUN_ID", "CLEARML_TASK_ID", "TRAINS_TASK_ID", "COMET_EXPERIMENT_KEY", "NEPTUNE_CUSTOM_RUN_ID", "AIM_RUN_HASH"}
+
+// environment gives the command the recorded values of the variables that determine a result, and none that was not set then.
+func (r *Rerunner) environment(environ []string, vars map[string]schema.Text) []string {
+	now := r.Determining(environ, nil)
+	var out []string
+	for _, kv := range environ {
+		name, _, _ := strings.Cut(kv, "=")
+		_, recorded := vars[name]
+		_, determining := now[name]
+		if recorded || determining || slices.Contains(trackerIDs, name) || strings.HasPrefix(name, "RUNPIN_PIN_") || strings.HasPrefix(name, "RUNPIN_PATH_") {
+			continue
+		}
+		out = append(out, kv)
+	}
+	for name, value := range vars {
+		out = append(out, name+"="+string(value))
+	}
+	slices.Sort(out)
+	return out
+}
