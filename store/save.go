@@ -1,0 +1,117 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// record is one document on its way into the store.
+type record struct {
+	doc   schema.Document
+	bytes []byte
+	sum   [32]byte
+}
+
+// Save keeps a report: all its documents and blobs are durable when it returns nil, nothing of it is kept otherwise. Saving a report
+// again, or a document that another report held already, changes nothing. The same id with other bytes is of kind Conflict. Documents may come in any order:
+// a run shows up once its base document is here.
+func (s *Store) Save(ctx context.Context, report schema.Report) error {
+	records := make([]record, len(report.Documents))
+	for i, d := range report.Documents {
+		b, err := d.Encode()
+		if err != nil {
+			return err
+		}
+		records[i] = record{d, b, sha256.Sum256(b)}
+	}
+	return s.save(ctx, records, report.Blobs)
+}
+
+// SaveEncoded is Save for documents as they were written, byte for byte: those of a spool or of a remote store. They are checked first.
+func (s *Store) SaveEncoded(ctx context.Context, documents [][]byte, blobs []schema.Blob) error {
+	records := make([]record, len(documents))
+	for i, b := range documents {
+		d, err := schema.DecodeDocument(b)
+		if err != nil {
+			return err
+		}
+		records[i] = record{d, b, sha256.Sum256(b)}
+	}
+	return s.save(ctx, records, blobs)
+}
+
+func (s *Store) save(ctx context.Context, records []record, blobs []schema.Blob) error {
+	const op = "store.save"
+	subject := "report"
+	if len(records) > 0 {
+		subject = "report of run " + string(records[0].doc.Run)
+	}
+	staged, err := s.stage(ctx, blobs)
+	if err != nil {
+		return s.fail(ctx, op, subject, err)
+	}
+	return s.write(ctx, op, subject, func(t *tx) error {
+		fresh, err := t.insert(records)
+		if err != nil {
+			return err
+		}
+		x := indexer{tx: t}
+		if len(fresh.runs) > 1 {
+			x.known = map[term]int64{} // a report of many runs repeats itself
+		}
+		for _, run := range fresh.runs {
+			if err := x.run(run, fresh.docs[run]); err != nil {
+				return err
+			}
+		}
+		for _, docs := range fresh.docs {
+			if err := x.erasures(docs); err != nil {
+				return err
+			}
+		}
+		for _, st := range staged {
+			if err := t.putBlob(st); err != nil {
+				return err
+			}
+		}
+		return x.shortListings(staged)
+	})
+}
+
+// byRun groups documents by their run, in the order in which the runs appear. Releases that no run led to are under "".
+type byRun struct {
+	runs []schema.RunID // without ""
+	docs map[schema.RunID][]schema.Document
+}
+
+// insert writes the documents that are not there yet and gives them back by run.
+func (t *tx) insert(records []record) (byRun, error) {
+	fresh := byRun{docs: map[schema.RunID][]schema.Document{}}
+	for _, r := range records {
+		n, err := t.exec("INSERT INTO documents (id, run, kind, at, plain, state, sha256, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
+			string(r.doc.ID), string(r.doc.Run), string(r.doc.Kind), r.doc.At.String(), r.doc.Verbatim == nil, changesState(&r.doc), r.sum[:], r.bytes)
+		if err != nil {
+			return fresh, err
+		}
+		if n == 0 {
+			var sum []byte
+			if _, err := one(t, "SELECT sha256 FROM documents WHERE id = $1", []any{string(r.doc.ID)}, &sum); err != nil {
+				return fresh, err
+			}
+			if !bytes.Equal(sum, r.sum[:]) {
+				return fresh, &schema.Error{Op: "store.save", Kind: schema.Conflict, Subject: "document " + string(r.doc.ID),
+					Err: fmt.Errorf("the store already has a document of this id that says something else"), Hint: "documents never change; write a new one, with an id of its own"}
+			}
+			continue
+		}
+		if fresh.docs[r.doc.Run] == nil && r.doc.Run != "" {
+			fresh.runs = append(fresh.runs, r.doc.Run)
+		}
+		fresh.docs[r.doc.Run] = append(fresh.docs[r.doc.Run], r.doc)
+	}
+	return fresh, nil
+}

@@ -1,0 +1,73 @@
+package sqlite
+
+import (
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// networkFileSystems are those on which the locks and the shared memory of SQLite cannot be relied upon, by the magic number of statfs(2). FUSE
+// can be anything: sshfs, s3fs, gcsfuse and the like on a cluster, so it counts.
+var networkFileSystems = map[uint32]string{
+	0x6969:     "nfs",
+	0x517b:     "smb",
+	0xff534d42: "cifs",
+	0xfe534d42: "smb2",
+	0x65735546: "fuse",
+	0x0bd00bd0: "lustre",
+	0x47504653: "gpfs",
+	0x00c36400: "ceph",
+	0x01021997: "9p",
+	0x5346414f: "afs",
+	0x6b414653: "afs",
+	0x73757245: "coda",
+	0x19830326: "beegfs",
+	0xaad7aaea: "panfs",
+	0x013111a8: "ibrix",
+	0x01161970: "gfs2",
+	0x7461636f: "ocfs2",
+	0x564c:     "ncp",
+	0x20030528: "orangefs",
+	0x7c7c6673: "prl_fs",
+	0x786f4256: "vboxsf",
+	0xbacbacbc: "vmhgfs",
+}
+
+// ephemeralFileSystems are gone when the machine or the container is.
+var ephemeralFileSystems = map[uint32]string{
+	0x01021994: "tmpfs",
+	0x858458f6: "ramfs",
+	0x794c7630: "overlay",
+	0x61756673: "aufs",
+}
+
+// OnNetworkFileSystem reports whether path, or the nearest directory above it that exists, lies on a network file system, and its name. SQLite
+// must not be used there: use a spool.
+func OnNetworkFileSystem(path string) (fsName string, yes bool) {
+	return fileSystem(path, networkFileSystems)
+}
+
+// OnEphemeral reports whether path, or the nearest directory above it that exists, lies on a file system that does not outlive the machine or
+// the container, and its name.
+func OnEphemeral(path string) (fsName string, yes bool) {
+	return fileSystem(path, ephemeralFileSystems)
+}
+
+func fileSystem(path string, known map[uint32]string) (string, bool) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", false
+	}
+	for {
+		var s unix.Statfs_t
+		if err := unix.Statfs(path, &s); err == nil {
+			name, yes := known[uint32(s.Type)]
+			return name, yes
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			return "", false
+		}
+		path = up
+	}
+}
