@@ -1,0 +1,227 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/runpin/runpin/rerun"
+	"github.com/runpin/runpin/schema"
+)
+
+func rerunCommand(env *Env) *cli.Command {
+	return &cli.Command{
+		Name: "rerun", Usage: "run a run again, pinned to exactly what it used", ArgsUsage: "<run>",
+		Description: `Without --execute it prints the pinned job spec and starts nothing; that needs neither network nor data.
+With --execute it establishes that everything can still be had, restores code and data into a fresh directory, runs the command, records a new run and
+compares: identical is exit code 0, different 13, not comparable 16. When something is gone or changed it refuses with 14 and names it.
+Your checkout and the original's outputs are never touched.
+
+` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "execute", Usage: "restore, run, compare, and record a new run"},
+			&cli.StringFlag{Name: "on", Usage: "`WHERE` to run: local, podman, docker (default: as recorded)"},
+			&cli.StringFlag{Name: "workdir", Usage: "restore into `DIR`, which must not exist or be empty (default: a fresh one in the cache)"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the pinned spec to `FILE`"},
+			&cli.BoolFlag{Name: "no-stamp", Usage: "do not write the run's id into the pinned spec"},
+			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME"},
+			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
+			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`"},
+			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
+			&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
+			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			mode := forReading
+			if c.Bool("execute") {
+				mode = forWriting
+			}
+			w, err := openWiring(c.Context, env, c, mode)
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			runs, err := w.runs(c, 1, 1)
+			if err != nil {
+				return err
+			}
+			if c.Bool("execute") {
+				return runExecute(env, c, w, runs[0])
+			}
+			return runPrintSpec(env, c, w, runs[0])
+		},
+	}
+}
+
+func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
+	for _, flag := range []string{"set", "at", "secret", "workdir", "on", "tolerance", "deep"} {
+		if c.IsSet(flag) {
+			return usageError("add --execute", "--%s is for a rerun that is executed", flag)
+		}
+	}
+	stamp := run.ID
+	if c.Bool("no-stamp") {
+		stamp = ""
+	}
+	spec, err := rerun.PinnedSpec(c.Context, run, w.store, stamp)
+	if err != nil {
+		return err
+	}
+	if path := c.String("output"); path != "" {
+		return writeFile(path, spec)
+	}
+	if _, err := env.Out.Write(spec); err != nil {
+		return err
+	}
+	if env.OutTTY {
+		env.say("this is the pinned spec; nothing was started")
+	}
+	return nil
+}
+
+func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
+	req, err := executeRequest(env, c, run)
+	if err != nil {
+		return err
+	}
+	if !c.IsSet("workdir") {
+		if req.Dir, err = freshDir(env, run.ID); err != nil {
+			return err
+		}
+	}
+	env.say("rerunning %s in %s", run.ID, req.Dir)
+	result, err := w.rerunner.Execute(c.Context, req)
+	w.progress.clear()
+	if err != nil {
+		_ = os.Remove(req.Dir) // when it was refused there is nothing in it
+		return err
+	}
+	if c.Bool("json") {
+		if err := env.printJSON(rerunJSON{Run: result.Run.ID, Of: run.ID, Verdict: result.Verdict, Pins: result.Preflight, Dir: result.Dir}); err != nil {
+			return err
+		}
+	} else {
+		env.showVerdict(result.Run, result.Verdict)
+		fmt.Fprintln(env.Out, result.Run.ID)
+	}
+	return verdictStatus(result.Verdict)
+}
+
+// rerunJSON is what `rerun --execute --json` prints.
+type rerunJSON struct {
+	Run     schema.RunID          `json:"run"`
+	Of      schema.RunID          `json:"rerun_of"`
+	Verdict schema.Verdict        `json:"verdict"`
+	Pins    []schema.Availability `json:"pins"`
+	Dir     string                `json:"dir"`
+}
+
+func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request, err error) {
+	req.Run, req.On, req.Dir, req.Deep, req.Environ = run, c.String("on"), c.String("workdir"), c.Bool("deep"), env.Environ()
+	if req.Dir != "" {
+		if req.Dir, err = filepath.Abs(req.Dir); err != nil {
+			return req, err
+		}
+	}
+	for _, s := range c.StringSlice("set") {
+		k, v, err := keyValue("set", s)
+		if err != nil {
+			return req, err
+		}
+		if strings.HasPrefix(k, "arg.") && strings.Count(s, "=") > 1 {
+			k, v, _ = strings.Cut(s, "=")
+		}
+		req.Set = append(req.Set, rerun.Setting{Key: k, Value: v})
+	}
+	if req.At, err = keyValues("at", c.StringSlice("at")); err != nil {
+		return req, err
+	}
+	secrets, err := keyValues("secret", c.StringSlice("secret"))
+	if err != nil {
+		return req, err
+	}
+	req.Secrets = map[string]string{}
+	for name, from := range secrets {
+		path, isFile := strings.CutPrefix(from, "@")
+		if !isFile {
+			return req, usageError("put the secret into a file: --secret "+name+"=@FILE", "a secret on the command line can be seen by others")
+		}
+		data, err := readSmall(path, 1<<20)
+		if err != nil {
+			return req, usageError("", "--secret %s: %v", name, err)
+		}
+		req.Secrets[name] = strings.TrimRight(string(data), "\r\n")
+	}
+	tolerances, err := keyValues("tolerance", c.StringSlice("tolerance"))
+	if err != nil {
+		return req, err
+	}
+	req.Tolerances, err = parseTolerances(tolerances)
+	return req, err
+}
+
+func parseTolerances(given map[string]string) (rerun.Tolerances, error) {
+	out := rerun.Tolerances{Metrics: map[string]rerun.Tolerance{}}
+	for name, s := range given {
+		t, err := rerun.ParseTolerance(s)
+		if err != nil {
+			return out, err
+		}
+		out.Metrics[name] = t
+	}
+	return out, nil
+}
+
+// freshDir names a directory for a rerun that does not exist yet.
+func freshDir(env *Env, id schema.RunID) (string, error) {
+	base := env.cacheDir()
+	if base == "" {
+		base = filepath.Join(os.TempDir(), "runpin")
+	}
+	base = filepath.Join(base, "reruns")
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		return "", &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
+	}
+	return os.MkdirTemp(base, strings.ToLower(id.Short())+"-")
+}
+
+// showVerdict tells a person on stderr how the rerun went; stdout has the new run's id.
+func (e *Env) showVerdict(run schema.Run, v schema.Verdict) {
+	colors := map[schema.Result]string{schema.Identical: green, schema.Equivalent: green, schema.Differs: red, schema.CannotBeCompared: yellow}
+	text := "verdict: " + e.paint(e.Err, colors[v.Result], string(v.Result))
+	if v.Cause != "" {
+		text += ": " + v.Cause
+	}
+	e.say("%s", text)
+	for _, o := range v.Outputs {
+		line := fmt.Sprintf("output %s: %s", o.Name, o.Result)
+		if o.Result == schema.Identical {
+			line += " " + o.Want.Short()
+		} else if o.Want != "" && o.Got != "" {
+			line += fmt.Sprintf(" (%s, was %s)", o.Got.Short(), o.Want.Short())
+		}
+		e.say("  %s", line)
+	}
+	for _, m := range v.Metrics {
+		if m.Result != schema.Identical {
+			e.say("  metric %s: %s (%s, was %s)", m.Name, m.Result, orNone(string(m.Got)), m.Want)
+		}
+	}
+	for _, r := range run.Relaxed {
+		e.say("  relaxed: %s %s", r.Subject, r.Text)
+	}
+}
+
+func verdictStatus(v schema.Verdict) error {
+	switch v.Result {
+	case schema.Differs:
+		return &statusOnly{exitDifferent}
+	case schema.CannotBeCompared:
+		return &statusOnly{exitNotComparable}
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"runpin": func() { os.Exit(run(context.Background(), os.Args, newEnv())) },
+	})
+}
+
+var update = os.Getenv("RUNPIN_TEST_UPDATE") != ""
+
+// TestScript runs testdata/script/*.txtar: the specification of the command line. Each script has a registry, a home, a store and a git identity of its own.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       update,
+		Setup:               setupScript,
+		Condition: func(cond string) (bool, error) {
+			if name, ok := strings.CutPrefix(cond, "part:"); ok {
+				_, err := exec.LookPath(name)
+				return err == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exitcode":    cmdExitCode,
+			"push-image":  cmdPushImage,
+			"git-init":    cmdGitInit,
+			"git-commit":  cmdGitCommit,
+			"store-id":    cmdStoreID,
+			"capture":     cmdCapture,
+			"registry-is": cmdRegistryIs,
+			"matches":     cmdMatches,
+		},
+	})
+}
+
+// scriptRegistry is an in-process registry whose answers a script can spoil with registry-is.
+type scriptRegistry struct {
+	inner http.Handler
+	mode  string
+}
+
+func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	fail := func(status int, code string) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"errors":[{"code":%q,"message":"as the script asked"}]}`, code)
+	}
+	switch r.mode {
+	case "denied":
+		fail(http.StatusUnauthorized, "UNAUTHORIZED")
+	case "broken":
+		fail(http.StatusInternalServerError, "UNKNOWN")
+	case "busy":
+		w.Header().Set("Retry-After", "3600")
+		fail(http.StatusTooManyRequests, "TOOMANYREQUESTS")
+	case "garbage":
+		_, _ = io.WriteString(w, "<html>not a registry</html>")
+	default:
+		r.inner.ServeHTTP(w, req)
+	}
+}
+
+func setupScript(e *testscript.Env) error {
+	handler := &scriptRegistry{inner: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
+	server := httptest.NewServer(handler)
+	e.Defer(server.Close)
+	e.Values["registry"] = handler
+	home := filepath.Join(e.WorkDir, "home")
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return err
+	}
+	for k, v := range map[string]string{
+		"REGISTRY": strings.TrimPrefix(server.URL, "http://"), "HOME": home, "RUNPIN_STORE": filepath.Join(e.WorkDir, "store", "runpin.db"), "RUNPIN_USER": "tester",
+		"XDG_CACHE_HOME": filepath.Join(home, ".cache"), "XDG_DATA_HOME": filepath.Join(home, ".local", "share"), "TMPDIR": e.WorkDir,
+		"GIT_AUTHOR_NAME": "T", "GIT_AUTHOR_EMAIL": "t@example.com", "GIT_COMMITTER_NAME": "T", "GIT_COMMITTER_EMAIL": "t@example.com",
+		"GIT_CONFIG_NOSYSTEM": "1", "RUNPIN_RETRY_BUDGET": "2s",
+	} {
+		e.Setenv(k, v)
+	}
+	return nil
+}
+
+// cmdExitCode: exitcode N CMD [ARG…] runs CMD and requires that it exits with N; stdout and stderr can be matched afterwards.
+func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode N CMD [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// cmdPushImage: push-image REPO:TAG [PLATFORM…] pushes a new random image; with platforms an index.
+func cmdPushImage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: push-image REPO:TAG [PLATFORM...]")
+	}
+	ref, err := name.ParseReference(ts.Getenv("REGISTRY") + "/" + args[0])
+	ts.Check(err)
+	newImage := func() v1.Image {
+		img, err := random.Image(256, 1)
+		ts.Check(err)
+		img, err = mutate.Config(img, v1.Config{Labels: map[string]string{"org.opencontainers.image.revision": "9fceb02d0ae598e95dc970b74767f19372d61af8"}})
+		ts.Check(err)
+		return img
+	}
+	var digest v1.Hash
+	if len(args) == 1 {
+		img := newImage()
+		ts.Check(remote.Write(ref, img))
+		digest, err = img.Digest()
+		ts.Check(err)
+	} else {
+		index := mutate.IndexMediaType(empty.Index, "application/vnd.oci.image.index.v1+json")
+		for _, p := range args[1:] {
+			platform, err := v1.ParsePlatform(p)
+			ts.Check(err)
+			img := newImage()
+			cfg, err := img.ConfigFile()
+			ts.Check(err)
+			cfg.OS, cfg.Architecture, cfg.Variant = platform.OS, platform.Architecture, platform.Variant
+			img, err = mutate.ConfigFile(img, cfg)
+			ts.Check(err)
+			index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: platform}})
+		}
+		ts.Check(remote.WriteIndex(ref, index))
+		digest, err = index.Digest()
+		ts.Check(err)
+	}
+	ts.Setenv("PUSHED", digest.String())
+}
+
+func cmdGitInit(ts *testscript.TestScript, neg bool, args []string) {
+	dir := "."
+	if len(args) > 0 {
+		dir = args[0]
+	}
+	ts.Check(ts.Exec("git", "init", "-q", "-b", "main", dir))
+}
+
+func cmdGitCommit(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("git", "add", "-A"))
+	ts.Check(ts.Exec("git", append([]string{"commit", "-q", "--allow-empty", "-m"}, args...)...))
+}
+
+// cmdStoreID: store-id VAR RUN puts the full id of a run into a variable.
+func cmdStoreID(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("runpin", "show", args[1], "--json"))
+	m := regexp.MustCompile(`"id": "([0-9A-Z]{26})"`).FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("no id in the output")
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// cmdCapture: capture VAR REGEXP takes the first group of a match in stdout.
+func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) < 2 {
+		ts.Fatalf("no match for %q in stdout", args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+func cmdRegistryIs(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Value("registry").(*scriptRegistry).mode = args[0]
+}
+
+// cmdMatches: matches FILE REGEXP… requires that FILE matches each expression.
+func cmdMatches(ts *testscript.TestScript, neg bool, args []string) {
+	data := []byte(ts.ReadFile(args[0]))
+	for _, expr := range args[1:] {
+		if regexp.MustCompile("(?m)"+expr).Match(data) == neg {
+			ts.Fatalf("%s: match of %q is %v\n%s", args[0], expr, !neg, bytes.TrimSpace(data))
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/runpin/runpin/recorder"
+	"github.com/runpin/runpin/rerun/jobspec"
+	"github.com/runpin/runpin/schema"
+	"github.com/runpin/runpin/store/sqlite"
+)
+
+// storeLocation gives where runs are kept, and which setting said so.
+func storeLocation(env *Env, c *cli.Context) (location, source string, err error) {
+	location = c.String("store")
+	source = "--store"
+	if location == "" {
+		location, source = env.Getenv("RUNPIN_STORE"), "RUNPIN_STORE"
+	}
+	if location == "" {
+		dir := env.dataDir()
+		if dir == "" {
+			return "", "", usageError("name one: --store PATH, or set HOME", "there is no home directory for the default store")
+		}
+		return filepath.Join(dir, "runpin.db"), "default", nil
+	}
+	for _, scheme := range []string{"postgres://", "postgresql://", "https://", "http://"} {
+		if strings.HasPrefix(location, scheme) {
+			return "", "", usageError("give the path of a database file, or spool:DIR", "this version has no store of kind %s", strings.TrimSuffix(scheme, "://"))
+		}
+	}
+	if dir, ok := strings.CutPrefix(location, "spool:"); ok {
+		abs, err := filepath.Abs(dir)
+		return "spool:" + abs, source, err
+	}
+	abs, err := filepath.Abs(location)
+	return abs, source, err
+}
+
+// storeDirs are the files of the store, which are never part of the code.
+func storeDirs(location string) []string {
+	if dir, ok := strings.CutPrefix(location, "spool:"); ok {
+		return []string{dir}
+	}
+	return []string{location, location + "-wal", location + "-shm", location + ".spool"}
+}
+
+// fallbackSpool is where reports go when the database stops taking them while a command runs.
+func fallbackSpool(location string) recorder.RunSaver {
+	if strings.HasPrefix(location, "spool:") {
+		return nil
+	}
+	return lazySpool(location + ".spool")
+}
+
+// lazySpool makes the directory only when a report has to go there.
+type lazySpool string
+
+// requireDurable refuses a store that does not outlive the machine, or warns about a default one.
+func (w *wiring) requireDurable(required []string) error {
+	path := strings.TrimPrefix(w.location, "spool:")
+	fsName, ephemeral := sqlite.OnEphemeral(path)
+	if !ephemeral {
+		return nil
+	}
+	wanted := slices.ContainsFunc(required, func(r string) bool { return strings.Contains(r, "durable") })
+	if wanted {
+		return &schema.Error{Op: "record.require", Kind: schema.Unpinnable, Subject: w.location, Err: fmt.Errorf("the store is on a file system that may vanish with the machine (%s)", fsName),
+			Hint: "name another store with --store"}
+	}
+	if w.env.submission() != nil {
+		w.env.warn("the store %s is on a file system that may vanish with the machine (%s)", w.location, fsName)
+	}
+	return nil
+}
+
+// warnAboutPlan tells a person what the record will say, where it is less than they may think.
+func (w *wiring) warnAboutPlan(run schema.Run) {
+	for _, i := range run.Images {
+		if i.Use == schema.Claimed && len(run.Command) > 0 {
+			w.env.warn("image %s is only claimed: the command runs on this machine; use --in podman to run in it", i.Ref)
+		}
+		if i.Local {
+			w.env.warn("image %s is in no registry: the run cannot be rerun elsewhere until it is pushed", i.Ref)
+		}
+	}
+	for _, wh := range run.Withheld {
+		w.env.warn("%s %s is withheld from the record: %s", wh.What, wh.Name, wh.Why)
+	}
+	for _, r := range run.Reasons {
+		w.env.warn("%s: %s", r.Code, r.Text)
+	}
+}
+
+// specReader lets rerun/jobspec serve recorder: there is one YAML walker.
+type specReader struct{}
+
+func (specReader) ReadSpec(path string, data []byte) (recorder.Spec, error) {
+	spec, err := jobspec.Read(path, data)
+	if err != nil {
+		return recorder.Spec{}, err
+	}
+	if err := spec.Err(); err != nil {
+		return recorder.Spec{}, err
+	}
+	out := recorder.Spec{Format: spec.Format, Template: spec.Template()}
+	for _, ref := range spec.References {
+		if ref.Kind != jobspec.KindImage {
+			continue
+		}
+		where := []string{fmt.Sprintf("%s:%d:%d %s", path, ref.Line, ref.Column, ref.Field)}
+		for _, also := range ref.Also {
+			where = append(where, also)
+		}
+		out.Images = append(out.Images, recorder.SpecImage{Name: ref.Name, Ref: ref.Value, Where: where})
+	}
+	return out, nil
+}
+
+func (specReader) PinSpec(path string, data []byte, images map[string]string, stamp schema.RunID) ([]byte, error) {
+	spec, err := jobspec.Read(path, data)
+	if err != nil {
+		return nil, err
+	}
+	if stamp == "" {
+		return spec.Pin(images, nil)
+	}
+	return spec.Pin(images, &jobspec.Stamp{RunID: stamp})
+}
