@@ -1,0 +1,62 @@
+# What CI runs is what you run: .ci/run and .github/workflows call these targets and nothing else.
+
+SHELL := bash
+export PATH := $(PATH):/usr/sbin:/sbin
+# The version is stamped below; git's own stamp fails in a checkout that belongs to somebody else (containers).
+export GOFLAGS += -buildvcs=false
+
+VERSION ?= $(or $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null),dev)
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+MAX_MB := 30
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: parts ## every test, with the race detector; says which suites are skipped (RUNPIN_TEST_REQUIRE=all: none may be)
+	@.ci/test
+
+.PHONY: parts
+parts: ## install what the suites on real parts need (Debian, root); elsewhere say what is missing
+	@.ci/parts test
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck, module files, generated docs
+	@.ci/lint
+
+.PHONY: build
+build: ## bin/runpin
+	$(BUILD) -o bin/runpin ./cmd/runpin
+
+.PHONY: cross
+cross: ## dist/runpin_OS_ARCH for every platform, none over 30 MB
+	@mkdir -p dist
+	@set -e; for p in $(PLATFORMS); do \
+		os=$${p%/*} arch=$${p#*/}; out=dist/runpin_$${os}_$${arch}; \
+		if [ $$os = windows ]; then out=$$out.exe; fi; \
+		echo "build $$out"; \
+		GOOS=$$os GOARCH=$$arch $(BUILD) -o $$out ./cmd/runpin; \
+	done
+	@.ci/size $(MAX_MB) dist/runpin_*
+
+.PHONY: size
+size: build ## is the binary small enough?
+	@.ci/size $(MAX_MB) bin/runpin
+
+.PHONY: bench
+bench: build ## the quality bars (DESIGN §8) beside the peers that are installed; BENCH_QUICK=1 for a short look
+	@go run ./.ci/bench bin/runpin
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@.ci/fuzz
+
+.PHONY: docs
+docs: ## regenerate what is generated from the program
+	@.ci/docs
+
+.PHONY: clean
+clean: ## remove what the targets above built
+	rm -rf bin dist
