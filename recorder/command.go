@@ -58,7 +58,10 @@ func (p *Planned) describeCommand(root string) error {
 		plan.Launcher = ""
 		return nil
 	}
-	plan.CommandTemplate = schema.Texts(process.Template(kept, p.templateNames(root)))
+	names := p.templateNames(root)
+	template := process.Template(kept, names)
+	plan.CommandTemplate = schema.Texts(template)
+	plan.Reasons = append(plan.Reasons, process.Unreplaced(template, names)...)
 	return nil
 }
 

@@ -117,16 +117,16 @@ func compareOutput(o, n schema.Output, found bool) schema.OutputComparison {
 	switch {
 	case !found:
 		c.Result, c.Reason = schema.Differs, "the rerun has no such output"
+	case o.Stale:
+		c.Result, c.Reason = schema.CannotBeCompared, "the original did not write it: it was there before"
+	case n.Stale:
+		c.Result, c.Reason = schema.CannotBeCompared, "the rerun did not write it: it was there before"
 	case o.Missing && n.Missing:
 		c.Result, c.Reason = schema.CannotBeCompared, "neither run wrote it"
 	case o.Missing:
 		c.Result, c.Reason = schema.Differs, "the original did not write it"
 	case n.Missing:
 		c.Result, c.Reason = schema.Differs, "the rerun did not write it"
-	case o.Stale:
-		c.Result, c.Reason = schema.CannotBeCompared, "the original did not write it: it was there before"
-	case n.Stale:
-		c.Result, c.Reason = schema.CannotBeCompared, "the rerun did not write it: it was there before"
 	case c.Want == "" || c.Got == "":
 		c.Result, c.Reason = schema.CannotBeCompared, "its digest is not known"
 	case c.Want != c.Got:

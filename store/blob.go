@@ -236,7 +236,8 @@ func openBlob(ctx context.Context, b schema.Blob) (io.ReadCloser, error) {
 	return &contextReader{ctx, r}, nil
 }
 
-// contextReader stops reading once the context is done.
+// contextReader stops reading once the context is done. An error of the content itself is wrapped: the chunker takes a plain io.ErrUnexpectedEOF,
+// which truncated content gives, for the end of a buffer and reads on for ever.
 type contextReader struct {
 	ctx context.Context
 	io.ReadCloser
@@ -246,7 +247,11 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return c.ReadCloser.Read(p)
+	n, err := c.ReadCloser.Read(p)
+	if err == io.ErrUnexpectedEOF {
+		err = fmt.Errorf("it is not whole: %w", err)
+	}
+	return n, err
 }
 
 func unreadable(ref schema.BlobRef, err error) error {

@@ -125,25 +125,23 @@ func (x *indexer) listing(sum [32]byte, open func() (io.ReadCloser, error)) erro
 // readListing gives the numbers of a listing's files, or the state that says why there are none. An error is one of the store, not of the listing.
 func readListing(open func() (io.ReadCloser, error)) ([]int64, int, error) {
 	r, err := open()
-	if schema.IsKind(err, schema.Gone) {
-		return nil, listingWaits, nil
+	if err == nil {
+		defer r.Close()
+		var numbers []int64
+		if numbers, err = parseListing(r); err == nil {
+			return numbers, listingIndexed, nil
+		}
 	}
-	if err != nil {
-		return nil, 0, err
-	}
-	defer r.Close()
-	numbers, err := parseListing(r)
 	var own *schema.Error
 	switch {
-	case err == nil:
-		return numbers, listingIndexed, nil
 	case errors.Is(err, errTooLong):
 		return nil, listingTooLong, nil
-	case errors.As(err, &own) && own.Kind != schema.Invalid:
-		return nil, 0, err
-	default:
-		return nil, listingUnreadable, nil
+	case !errors.As(err, &own) || own.Kind == schema.Internal || own.Kind == schema.Invalid:
+		return nil, listingUnreadable, nil // damaged, or not a listing: `store check` tells the former
+	case own.Kind == schema.Gone:
+		return nil, listingWaits, nil
 	}
+	return nil, 0, err
 }
 
 // waitingListings gives the listings that wait to be indexed and whose blob is here.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,7 +38,8 @@ func diffCommand(env *Env) *cli.Command {
 			} else {
 				env.showComparison(comparison)
 			}
-			if err == nil && c.Bool("exit-code") && !comparison.SameInputs {
+			inputs := slices.ContainsFunc(comparison.Differences, func(d schema.Difference) bool { return d.Input && !d.Unproven })
+			if err == nil && c.Bool("exit-code") && inputs {
 				return &statusOnly{exitDifferent}
 			}
 			return err
@@ -48,7 +50,17 @@ func diffCommand(env *Env) *cli.Command {
 func (e *Env) showComparison(c schema.Comparison) {
 	var rows [][]string
 	for _, d := range c.Differences {
-		rows = append(rows, []string{string(d.Class), d.Subject, d.Field, string(d.A), string(d.B)})
+		field := d.Field
+		if d.Unproven {
+			field += " (not proved equal)"
+		}
+		rows = append(rows, []string{string(d.Class), d.Subject, field, string(d.A), string(d.B)})
+		for _, item := range d.Items {
+			rows = append(rows, []string{"", "", item.Change, string(item.Name), ""})
+		}
+		if d.More > 0 {
+			rows = append(rows, []string{"", "", "", fmt.Sprintf("and %d more", d.More), ""})
+		}
 	}
 	if len(rows) > 0 {
 		e.table([]string{"CLASS", "WHAT", "FIELD", "FIRST", "SECOND"}, rows)

@@ -243,6 +243,7 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 func runRecord(ctx context.Context, env *Env, c *cli.Context, req recorder.Request) error {
+	defer survivePipe()()
 	w, err := openWiring(ctx, env, c, forWriting)
 	if err != nil {
 		return refused(req, err)

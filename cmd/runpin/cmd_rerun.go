@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/runpin/runpin/recorder/redact"
 	"github.com/runpin/runpin/rerun"
 	"github.com/runpin/runpin/schema"
 )
@@ -84,6 +85,7 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 }
 
 func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
+	defer survivePipe()()
 	req, err := executeRequest(env, c, run)
 	if err != nil {
 		return err
@@ -154,7 +156,7 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request
 		if err != nil {
 			return req, usageError("", "--secret %s: %v", name, err)
 		}
-		req.Secrets[name] = strings.TrimRight(string(data), "\r\n")
+		req.Secrets[name] = redact.SecretFromFile(data)
 	}
 	tolerances, err := keyValues("tolerance", c.StringSlice("tolerance"))
 	if err != nil {

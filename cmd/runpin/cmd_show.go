@@ -237,7 +237,7 @@ func (e *Env) showEnvironment(env schema.Environment) {
 	if env.GPUDriver != "" {
 		parts = append(parts, "driver "+env.GPUDriver)
 	}
-	if env.Interpreter != nil {
+	if env.Interpreter != nil && env.Interpreter.Count > 0 {
 		parts = append(parts, fmt.Sprintf("%s %s with %s", env.Interpreter.Kind, env.Interpreter.Version, plural(int64(env.Interpreter.Count), "package")))
 	}
 	var shown []string

@@ -30,7 +30,7 @@ func storeCommand(env *Env) *cli.Command {
 					if err != nil {
 						return err
 					}
-					db, err := openDatabase(c.Context, env, c, forReading)
+					db, err := openDatabase(c.Context, env, c, forWriting)
 					if err != nil {
 						return err
 					}

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -80,6 +81,9 @@ func (e *Env) user() string {
 		if v := e.Getenv(name); v != "" {
 			return v
 		}
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
 	}
 	return ""
 }

@@ -67,6 +67,7 @@ func TestScript(t *testing.T) {
 type scriptRegistry struct {
 	inner http.Handler
 	mode  string
+	asked int
 }
 
 func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -83,6 +84,22 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case "busy":
 		w.Header().Set("Retry-After", "3600")
 		fail(http.StatusTooManyRequests, "TOOMANYREQUESTS")
+	case "lying":
+		if strings.Contains(req.URL.Path, "/manifests/") {
+			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+			_, _ = io.WriteString(w, `{"schemaVersion":2}`)
+			return
+		}
+		r.inner.ServeHTTP(w, req)
+	case "vanish-now": // the tag answers once, what it names is gone
+		if strings.Contains(req.URL.Path, "/manifests/") {
+			r.asked++
+			if r.asked > 1 {
+				fail(http.StatusNotFound, "MANIFEST_UNKNOWN")
+				return
+			}
+		}
+		r.inner.ServeHTTP(w, req)
 	case "garbage":
 		_, _ = io.WriteString(w, "<html>not a registry</html>")
 	default:

@@ -33,6 +33,8 @@ func benchFiles(b *testing.B) []int {
 // benchRepo builds a checkout of n small files, pushed, with a settled index.
 func benchRepo(b *testing.B, n int, attributes string) *codetest.Repo {
 	repo := codetest.New(b)
+	repo.Git("config", "gc.auto", "0")
+	repo.Git("config", "maintenance.auto", "false")
 	for i := range n {
 		dir := repo.Path(fmt.Sprintf("pkg%02d/mod%02d", i%30, i/30%40))
 		if i < 1200 {

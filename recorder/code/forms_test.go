@@ -53,7 +53,9 @@ func TestBareRepository(t *testing.T) {
 
 func TestDamagedRepository(t *testing.T) {
 	for name, damage := range map[string]func(*codetest.Repo){
-		"index":  func(r *codetest.Repo) { r.Write(".git/index", "DIRC\x00\x00\x00\x02\x00\x00\xff\xffgarbage garbage garbage") },
+		"index": func(r *codetest.Repo) {
+			r.Write(".git/index", "DIRC\x00\x00\x00\x02\x00\x00\xff\xffgarbage garbage garbage")
+		},
 		"HEAD":   func(r *codetest.Repo) { r.Write(".git/HEAD", "rubbish\n") },
 		"ref":    func(r *codetest.Repo) { r.Write(".git/refs/heads/main", strings.Repeat("0", 39)+"1\n") },
 		"config": func(r *codetest.Repo) { r.Write(".git/config", "[core\n") },

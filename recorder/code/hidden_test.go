@@ -233,18 +233,26 @@ func TestLineEndings(t *testing.T) {
 		setup      func(*codetest.Repo)
 		changes    int
 	}{
-		"text=auto, clean":             {attributes: "* text=auto\n"},
-		"text=auto, CRLF now":          {attributes: "* text=auto\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "one\r\ntwo\r\n") }, changes: 1},
-		"text=auto, CRLF and added":    {attributes: "* text=auto\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "one\r\ntwo\r\n"); r.Git("add", "a.txt") }, changes: 1},
-		"text=auto, edited":            {attributes: "* text=auto\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "three\n") }, changes: 1},
-		"eol=crlf, clean":              {attributes: "*.txt text eol=crlf\n", setup: func(r *codetest.Repo) { r.Remove("a.txt"); r.Git("checkout", "a.txt") }},
-		"eol=crlf, LF on disk":         {attributes: "*.txt text eol=crlf\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "one\ntwo\n"); r.Git("add", "a.txt") }, changes: 1},
-		"eol=crlf, edited":             {attributes: "*.txt text eol=crlf\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "three\r\n") }, changes: 1},
-		"autocrlf, LF":                 {config: [2]string{"core.autocrlf", "true"}},
-		"autocrlf, CRLF":               {config: [2]string{"core.autocrlf", "true"}, setup: func(r *codetest.Repo) { r.Write("a.txt", "one\r\ntwo\r\n"); r.Git("add", "a.txt") }, changes: 1},
-		"ident":                        {attributes: "*.txt ident\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "$Id$\n").Commit("id"); r.Remove("a.txt"); r.Git("checkout", "a.txt") }},
-		"utf-16":                       {attributes: "*.txt working-tree-encoding=UTF-16LE\n", setup: func(r *codetest.Repo) { r.Remove("a.txt"); r.Git("checkout", "a.txt") }},
-		"info/attributes, unconverted": {setup: func(r *codetest.Repo) { r.Write(".git/info/attributes", "*.txt eol=crlf\n"); r.Remove("a.txt"); r.Git("checkout", "a.txt") }, changes: 1},
+		"text=auto, clean":          {attributes: "* text=auto\n"},
+		"text=auto, CRLF now":       {attributes: "* text=auto\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "one\r\ntwo\r\n") }, changes: 1},
+		"text=auto, CRLF and added": {attributes: "* text=auto\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "one\r\ntwo\r\n"); r.Git("add", "a.txt") }, changes: 1},
+		"text=auto, edited":         {attributes: "* text=auto\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "three\n") }, changes: 1},
+		"eol=crlf, clean":           {attributes: "*.txt text eol=crlf\n", setup: func(r *codetest.Repo) { r.Remove("a.txt"); r.Git("checkout", "a.txt") }},
+		"eol=crlf, LF on disk":      {attributes: "*.txt text eol=crlf\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "one\ntwo\n"); r.Git("add", "a.txt") }, changes: 1},
+		"eol=crlf, edited":          {attributes: "*.txt text eol=crlf\n", setup: func(r *codetest.Repo) { r.Write("a.txt", "three\r\n") }, changes: 1},
+		"autocrlf, LF":              {config: [2]string{"core.autocrlf", "true"}},
+		"autocrlf, CRLF":            {config: [2]string{"core.autocrlf", "true"}, setup: func(r *codetest.Repo) { r.Write("a.txt", "one\r\ntwo\r\n"); r.Git("add", "a.txt") }, changes: 1},
+		"ident": {attributes: "*.txt ident\n", setup: func(r *codetest.Repo) {
+			r.Write("a.txt", "$Id$\n").Commit("id")
+			r.Remove("a.txt")
+			r.Git("checkout", "a.txt")
+		}},
+		"utf-16": {attributes: "*.txt working-tree-encoding=UTF-16LE\n", setup: func(r *codetest.Repo) { r.Remove("a.txt"); r.Git("checkout", "a.txt") }},
+		"info/attributes, unconverted": {setup: func(r *codetest.Repo) {
+			r.Write(".git/info/attributes", "*.txt eol=crlf\n")
+			r.Remove("a.txt")
+			r.Git("checkout", "a.txt")
+		}, changes: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo := codetest.New(t)

@@ -2,6 +2,8 @@ package dataset_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -80,6 +82,23 @@ func TestUnknownKindListsTheKnown(t *testing.T) {
 	}
 }
 
+func TestHashOutput(t *testing.T) {
+	dir := t.TempDir()
+	resolver := dataset.New(all.Backends(dataset.Options{}))
+	if err := os.WriteFile(filepath.Join(dir, "m"), []byte("model"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := resolver.HashOutput(context.Background(), filepath.Join(dir, "m"), nil); err != nil || out.Identity() != schema.SHA256([]byte("model")) {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if _, err := resolver.HashOutput(context.Background(), filepath.Join(dir, "none"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+	if _, err := dataset.New(nil).HashOutput(context.Background(), dir, nil); !schema.IsKind(err, schema.Internal) {
+		t.Errorf("no backend: %v", err)
+	}
+}
+
 func TestTwoBackendsForOneScheme(t *testing.T) {
 	defer func() {
 		if recover() == nil {
@@ -122,9 +141,9 @@ func TestDescribePath(t *testing.T) {
 		{".", "/repo", "/repo", schema.BaseCheckout, ".", "/repo"},
 		{"../data", "/repo", "/repo", schema.BaseWorkDir, "../data", "/data"},
 		{"/repository", "/repo", "/repo", schema.BaseAbsolute, "", "/repository"},
-		{"data", "/work", "", schema.BaseWorkDir, "data", "/work/data"},
-		{"/mnt/data/", "/work", "", schema.BaseAbsolute, "", "/mnt/data"},
-		{"a\xff", "/work", "", schema.BaseWorkDir, "a\xff", "/work/a\xff"},
+		{"data", "/proj", "", schema.BaseWorkDir, "data", "/proj/data"},
+		{"/mnt/data/", "/proj", "", schema.BaseAbsolute, "", "/mnt/data"},
+		{"a\xff", "/proj", "", schema.BaseWorkDir, "a\xff", "/proj/a\xff"},
 		{"..data", "/repo", "/repo", schema.BaseCheckout, "..data", "/repo/..data"},
 	} {
 		got := dataset.DescribePath(c.typed, c.workdir, c.code)

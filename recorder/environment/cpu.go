@@ -7,10 +7,13 @@ import (
 	"strings"
 )
 
-// numericFeatures are the processor flags by which numeric libraries (MKL, oneDNN, OpenBLAS, PyTorch, NumPy, Eigen) choose their kernels, as Linux
-// spells them; a * at the end makes a prefix. Another set of them can mean another order of additions.
-var numericFeatures = strings.Fields(`sse4_1 sse4_2 ssse3 popcnt avx avx2 avx512* avx_* avx10* fma fma4 f16c bmi1 bmi2 amx* sha_ni vaes vpclmulqdq gfni
-	asimd asimd* fphp sve sve* sme sme* bf16 i8mm f32mm f64mm fp fcma jscvt sha2 sha3 sha512 neon vfpv4 vsx altivec vx vxe*`)
+// x86Features and otherFeatures are the processor flags by which numeric libraries (MKL, oneDNN, OpenBLAS, PyTorch, NumPy, Eigen) choose their kernels,
+// as Linux spells them; a * at the end makes a prefix. Another set of them can mean another order of additions. There are two lists because
+// sme is a matrix extension on ARM and memory encryption on x86.
+var (
+	x86Features   = strings.Fields("sse4_1 sse4_2 ssse3 popcnt avx avx2 avx512* avx_* avx10* fma fma4 f16c bmi1 bmi2 amx* sha_ni vaes vpclmulqdq gfni")
+	otherFeatures = strings.Fields("asimd asimd* fphp sve sve* sme sme* bf16 i8mm f32mm f64mm fp fcma jscvt sha2 sha3 sha512 neon vfpv4 vsx altivec vx vxe*")
+)
 
 // readCPU reads the first processor of /proc/cpuinfo: on a large machine the whole file takes the kernel milliseconds to write.
 func (r *Reader) readCPU(f *findings) {
@@ -35,8 +38,10 @@ func (r *Reader) readCPU(f *findings) {
 			cpu.Vendor = value
 		case "model name":
 			cpu.Model = value
-		case "flags", "Features":
-			cpu.Features = chosenFeatures(value)
+		case "flags":
+			cpu.Features = chosenFeatures(value, x86Features)
+		case "Features", "features":
+			cpu.Features = chosenFeatures(value, otherFeatures)
 		case "CPU implementer":
 			implementer = value
 		case "CPU part":
@@ -63,10 +68,10 @@ func (r *Reader) readCPU(f *findings) {
 var armImplementers = map[string]string{"0x41": "ARM", "0x42": "Broadcom", "0x43": "Cavium", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x4e": "NVIDIA", "0x50": "APM", "0x51": "Qualcomm",
 	"0x61": "Apple", "0x6d": "Microsoft", "0xc0": "Ampere"}
 
-func chosenFeatures(flags string) []string {
+func chosenFeatures(flags string, chosen []string) []string {
 	var out []string
 	for _, flag := range strings.Fields(flags) {
-		for _, f := range numericFeatures {
+		for _, f := range chosen {
 			prefix, isPrefix := strings.CutSuffix(f, "*")
 			if flag == f || isPrefix && strings.HasPrefix(flag, prefix) {
 				out = append(out, flag)

@@ -99,22 +99,12 @@ func (r *Reader) ReadEnvironment(ctx context.Context, req recorder.EnvironmentRe
 		}
 		env.Facts = setFact(env.Facts, "python_hash_seed", seed)
 	}
-	id, err := Identify(env)
+	id, err := env.Identity()
 	if err != nil {
 		return schema.Environment{}, err
 	}
 	env.ID = id
 	return env, nil
-}
-
-// Identify gives the SHA-256 of the canonical JSON of everything in env but ID, Node and Ranks: nodes that look alike share it.
-func Identify(env schema.Environment) (schema.Digest, error) {
-	env.ID, env.Node, env.Ranks = "", "", nil
-	b, err := schema.Canonical(env)
-	if err != nil {
-		return "", err
-	}
-	return schema.SHA256(b), nil
 }
 
 // findings is what one part of the reader contributes.

@@ -69,7 +69,7 @@ func onLinux(t *testing.T) {
 const cpuinfo = `processor	: 0
 vendor_id	: GenuineIntel
 model name	: Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz
-flags		: fpu vme sse4_2 avx avx2 avx512f avx512_bf16 amx_tile amx_int8 fma sha_ni hypervisor lm
+flags		: fpu vme sse4_2 avx avx2 avx512f avx512_bf16 amx_tile amx_int8 fma sha_ni smep sme hypervisor lm
 
 processor	: 1
 vendor_id	: GenuineIntel
@@ -118,16 +118,16 @@ func TestSystem(t *testing.T) {
 	if diff := cmp.Diff(want, env, cmp.AllowUnexported(schema.Time{})); diff != "" {
 		t.Error(diff)
 	}
-	if id, err := Identify(env); err != nil || id != env.ID || !id.Valid() {
+	if id, err := env.Identity(); err != nil || id != env.ID || !id.Valid() {
 		t.Errorf("%s, %v", id, err)
 	}
 	other := env
 	other.Node, other.Ranks = "node18", []int{1}
-	if id, _ := Identify(other); id != env.ID {
+	if id, _ := other.Identity(); id != env.ID {
 		t.Error("equal nodes must share the id")
 	}
 	other.CPU.Usable++
-	if id, _ := Identify(other); id == env.ID {
+	if id, _ := other.Identity(); id == env.ID {
 		t.Error("unequal nodes must not")
 	}
 }

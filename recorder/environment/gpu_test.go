@@ -166,7 +166,7 @@ func FuzzParseSMI(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := Identify(schema.Environment{GPUs: facts.GPUs, GPUDriver: facts.Driver}); err != nil {
+		if _, err := (schema.Environment{GPUs: facts.GPUs, GPUDriver: facts.Driver}).Identity(); err != nil {
 			t.Fatal(err)
 		}
 	})

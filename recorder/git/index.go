@@ -72,6 +72,7 @@ func ParseIndex(b []byte, hash int) (*Index, error) {
 	type span struct{ from, to int }
 	spans := make([]span, 0, n)
 	ids := make([]byte, 0, n*hash*2)
+	nameless := false
 	for range n {
 		if len(b) < fixed {
 			return nil, errIndexShort
@@ -116,9 +117,10 @@ func ParseIndex(b []byte, hash int) (*Index, error) {
 		if idx.Version < 4 {
 			size = (size + 7) &^ 7
 		}
-		if size > len(b) || len(names) == from {
+		if size > len(b) {
 			return nil, errIndexShort
 		}
+		nameless = nameless || len(names) == from
 		if len(names) > 1<<30 {
 			return nil, errors.New("the index's names are larger than 1 GiB")
 		}
@@ -134,7 +136,13 @@ func ParseIndex(b []byte, hash int) (*Index, error) {
 		idx.Entries[i].Path = allNames[spans[i].from:spans[i].to]
 		idx.Entries[i].ID = schema.ObjectID(allIDs[i*hash*2 : (i+1)*hash*2])
 	}
-	return idx, idx.extensions(b, hash)
+	if err := idx.extensions(b, hash); err != nil {
+		return nil, err
+	}
+	if nameless && !idx.Split { // in a split index such entries replace entries of the shared one
+		return nil, errors.New("the index has an entry without a name")
+	}
+	return idx, nil
 }
 
 func (idx *Index) extensions(b []byte, hash int) error {

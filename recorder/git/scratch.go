@@ -20,16 +20,23 @@ type Scratch struct {
 	Dir     string
 	program *Program
 	repo    *Repo
+	reads   string // the repository's own object directory, while nothing has to be written; directories cost more than the rest
 }
 
 // NewScratch makes a scratch directory for the checkout r, standing on commit ("" for a branch without commits). Paths that ignore lists,
 // relative to the root, are not looked at where they are untracked: a data set of a million files beside the code need not be walked.
 func (p *Program) NewScratch(r *Repo, commit schema.ObjectID, ignore []string) (*Scratch, error) {
-	s, err := p.newScratch(r.HashSize(), r.ObjectDirs())
+	dir, err := os.MkdirTemp("", "runpin-git-")
 	if err != nil {
 		return nil, err
 	}
-	s.repo = r
+	s := &Scratch{Dir: dir, program: p, repo: r, reads: filepath.Join(r.Common, "objects")}
+	for _, sub := range []string{"refs", "info"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	if err := s.dress(r, commit, ignore); err != nil {
 		s.Close()
 		return nil, err
@@ -39,8 +46,13 @@ func (p *Program) NewScratch(r *Repo, commit schema.ObjectID, ignore []string) (
 
 // NewStore makes a scratch directory without a checkout that borrows from objectDirs. idSize is the length of an id in bytes.
 func (p *Program) NewStore(idSize int, objectDirs []string) (*Scratch, error) {
-	s, err := p.newScratch(idSize, objectDirs)
+	dir, err := os.MkdirTemp("", "runpin-git-")
 	if err != nil {
+		return nil, err
+	}
+	s := &Scratch{Dir: dir, program: p}
+	if err := s.ownObjects(objectDirs); err != nil {
+		s.Close()
 		return nil, err
 	}
 	if err := s.write("config", scratchConfig(idSize, true, nil)); err != nil {
@@ -50,30 +62,22 @@ func (p *Program) NewStore(idSize int, objectDirs []string) (*Scratch, error) {
 	return s, s.write("HEAD", "ref: refs/heads/unborn\n")
 }
 
-func (p *Program) newScratch(idSize int, objectDirs []string) (*Scratch, error) {
-	dir, err := os.MkdirTemp("", "runpin-git-")
-	if err != nil {
-		return nil, err
-	}
-	s := &Scratch{Dir: dir, program: p}
+// ownObjects gives the scratch directory objects of its own, which borrow from others. It is called before anything is written.
+func (s *Scratch) ownObjects(borrowed []string) error {
 	var alternates strings.Builder
-	for _, d := range objectDirs {
+	for _, d := range borrowed {
 		if strings.ContainsAny(d, "\n\"\\") || strings.HasPrefix(d, "#") {
 			d = quoteC(d)
 		}
 		alternates.WriteString(d + "\n")
 	}
 	for _, sub := range []string{"objects/info", "objects/pack", "refs", "info"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			s.Close()
-			return nil, err
+		if err := os.MkdirAll(filepath.Join(s.Dir, sub), 0o700); err != nil {
+			return err
 		}
 	}
-	if err := s.write("objects/info/alternates", alternates.String()); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	s.reads = ""
+	return s.write("objects/info/alternates", alternates.String())
 }
 
 // Close removes the directory.
@@ -115,7 +119,12 @@ func (s *Scratch) dress(r *Repo, commit schema.ObjectID, ignore []string) error 
 	}
 	shared, _ := filepath.Glob(filepath.Join(globQuote(r.Dir), "sharedindex.*"))
 	for _, path := range shared {
-		if err := s.borrow(path, filepath.Base(path)); err != nil {
+		// A copy: git renews the times of a shared index that it reads.
+		b, err := readAtMost(path, maxIndex)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(s.Dir, filepath.Base(path)), b, 0o600)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -211,6 +220,9 @@ func (s *Scratch) call(args ...string) Call {
 	c := Call{Args: args, Dir: s.Dir, Env: []string{"GIT_DIR=" + s.Dir}}
 	if s.repo != nil {
 		c.Dir = s.repo.Root
+		if s.reads != "" {
+			c.Env = append(c.Env, "GIT_OBJECT_DIRECTORY="+s.reads)
+		}
 		c.Env = append(c.Env, "GIT_WORK_TREE="+s.repo.Root, "GIT_INDEX_FILE="+s.repo.IndexPath())
 	}
 	return c

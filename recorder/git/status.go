@@ -165,6 +165,11 @@ type Attributes struct {
 // Cleaned gives, for each path, the id of the object that git would make of the file, with git's own conversions and no filter driver,
 // and the content that a checkout of that object would give. The objects are written to the scratch directory.
 func (s *Scratch) Cleaned(ctx context.Context, paths []string) (map[string]CleanedFile, error) {
+	if s.reads != "" {
+		if err := s.ownObjects(s.repo.ObjectDirs()); err != nil {
+			return nil, err
+		}
+	}
 	var in strings.Builder
 	for _, p := range paths {
 		in.WriteString(quoteC(p) + "\n")

@@ -52,7 +52,7 @@ func openRegular(path string) (*os.File, error) {
 		return nil, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
+		return nil, &schema.Error{Op: "spool.read", Kind: schema.Invalid, Subject: fmt.Sprintf("%q", path), Err: errors.New("it is not a regular file"), Hint: "a spool holds no links: remove it"}
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -191,8 +191,12 @@ func texts(ctx context.Context, c *sql.Conn, query string) ([]string, error) {
 	return out, rows.Err()
 }
 
-// Backup implements store.Dialect.
+// Backup implements store.Dialect. A connection that only reads may not write another file either, so it is let off for as long as this takes.
 func (Dialect) Backup(ctx context.Context, c *sql.Conn, dest string) error {
+	if _, err := c.ExecContext(ctx, "PRAGMA query_only = 0"); err != nil {
+		return err
+	}
 	_, err := c.ExecContext(ctx, "VACUUM INTO $1", dest)
-	return err
+	_, back := c.ExecContext(context.WithoutCancel(ctx), "PRAGMA query_only = 1")
+	return errors.Join(err, back)
 }

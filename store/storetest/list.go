@@ -30,7 +30,7 @@ var listTests = map[string]func(*testing.T, Opener){
 		b.Plan.Images[0].Ref, b.Plan.Images[0].Tag = "registry.example/team/trainer:2.0", "2.0"
 		c.Plan.Images[0].Ref, c.Plan.Images[0].Repository = "alpine", "alpine"
 		b.Plan.Parent, c.Plan.RerunOf = a.ID, a.ID
-		c.Plan.Params = map[string]schema.Text{"lr": "1e-1", "seed": "9007199254740993", "odd\xff": "\x00", "empty": "", "long": schema.Text(strings.Repeat("x", 5000))}
+		c.Plan.Params = map[string]schema.Text{"lr": "1e-1", "seed": "9007199254740993", "odd": "\xff\x00", "empty": "", "long": schema.Text(strings.Repeat("x", 5000))}
 		b.Plan.Params["seed"] = "9007199254740992"
 		c.Plan.Datasets[0].FileDigest = Digest("single")
 		c.Plan.Datasets[0].VersionKind, c.Plan.Datasets[0].VersionID = "commit", "v77"
@@ -83,7 +83,7 @@ var listTests = map[string]func(*testing.T, Opener){
 			{store.Filter{Params: []string{"lr=0.1", "seed=1"}}, []*Sample{a}},
 			{store.Filter{Params: []string{"seed=9007199254740993"}}, []*Sample{c}},
 			{store.Filter{Params: []string{"seed=9007199254740992"}}, []*Sample{b}},
-			{store.Filter{Params: []string{"odd\xff=\x00"}}, []*Sample{c}},
+			{store.Filter{Params: []string{"odd=\xff\x00"}}, []*Sample{c}},
 			{store.Filter{Params: []string{"empty="}}, []*Sample{c}},
 			{store.Filter{Params: []string{"empty"}}, []*Sample{c}},
 			{store.Filter{Params: []string{"long=" + strings.Repeat("x", 5000)}}, []*Sample{c}},

@@ -23,7 +23,7 @@ import (
 //	RUNPIN_BENCH_FILES=100000 go test -run '^$' -bench SmallFiles -benchtime 5x ./recorder/dataset/file/
 //
 // Small files: hash ≤ b3sum; unchanged ≤ 2 × find. Large files: hash ≥ 80 % of sha256-ceiling, which is what the processors reach on
-// memory alone. RUNPIN_BENCH_DIR says where the files are made.
+// memory alone. cpu-ms/op is what all threads used: it says more than the time on a machine that others use too. RUNPIN_BENCH_DIR says where the files are made.
 
 func BenchmarkSmallFiles(b *testing.B) {
 	count := 10_000
@@ -42,6 +42,7 @@ func BenchmarkSmallFiles(b *testing.B) {
 	}
 	time.Sleep(racyLocal + 100*time.Millisecond)
 	b.Run("hash", func(b *testing.B) {
+		defer reportCPU(b, false)()
 		for b.Loop() {
 			resolve(b, New(dataset.Options{}), root)
 		}
@@ -49,6 +50,7 @@ func BenchmarkSmallFiles(b *testing.B) {
 	b.Run("unchanged", func(b *testing.B) {
 		opts := dataset.Options{CacheDir: b.TempDir()}
 		resolve(b, New(opts), root)
+		defer reportCPU(b, false)()
 		for b.Loop() {
 			resolve(b, New(opts), root)
 		}
@@ -81,12 +83,14 @@ func BenchmarkLargeFiles(b *testing.B) {
 	total := size * int64(files)
 	b.Run("hash", func(b *testing.B) {
 		b.SetBytes(total)
+		defer reportCPU(b, false)()
 		for b.Loop() {
 			resolve(b, New(dataset.Options{}), root)
 		}
 	})
 	b.Run("sha256-ceiling", func(b *testing.B) {
 		b.SetBytes(total)
+		defer reportCPU(b, false)()
 		for b.Loop() {
 			done := make(chan bool)
 			for range runtime.GOMAXPROCS(0) {
@@ -141,9 +145,18 @@ func run(b *testing.B, program, script, dir string) {
 	if _, err := exec.LookPath(program); err != nil {
 		b.Skipf("%s is not installed: row left out", program)
 	}
+	defer reportCPU(b, true)()
 	for b.Loop() {
 		cmd := exec.Command("sh", "-c", script)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, io.Discard, os.Stderr
 		must(b, cmd.Run())
+	}
+}
+
+// reportCPU reports the processor time of this process, or of its children, from now on.
+func reportCPU(b *testing.B, children bool) func() {
+	before := processorTime(children)
+	return func() {
+		b.ReportMetric(float64((processorTime(children)-before).Milliseconds())/float64(max(b.N, 1)), "cpu-ms/op")
 	}
 }

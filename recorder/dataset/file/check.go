@@ -90,10 +90,10 @@ func sidecarText(d schema.Digest) schema.Text {
 	return "sidecar " + schema.Text(d)
 }
 
-// singleName is the name under which a single file stands in its manifest: a copy may have another.
+// singleName is the name under which a single file stands in its manifest: a copy elsewhere may have another.
 func singleName(pin schema.DatasetPin) string {
 	if pin.Directory || pin.Path == nil || pin.Path.Typed == "" {
 		return ""
 	}
-	return filepath.Base(string(pin.Path.Typed)) // and not of Located, which a rerun points at the copy
+	return filepath.Base(string(pin.Path.Typed))
 }

@@ -100,6 +100,11 @@ func TestCheckStates(t *testing.T) {
 			t.Errorf("%s at %s: %+v", c.pin.Path, c.at, a)
 		}
 	}
+	moved := w // as after a rerun that read it from another place
+	moved.Path = &schema.Path{Typed: w.Path.Typed, Located: schema.Text(filepath.Join(root, "sub/other-name"))}
+	if a := check(t, b, moved, false); a.State != schema.StateAvailable {
+		t.Errorf("moved: %+v", a)
+	}
 	hostile := set
 	hostile.Include = []schema.Text{"["}
 	if a := at(hostile, "set"); a.State != schema.StateUnknown {

@@ -1,12 +1,11 @@
 package file
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-
-	"crypto/sha256"
 
 	"github.com/runpin/runpin/schema"
 )

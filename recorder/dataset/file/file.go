@@ -140,7 +140,7 @@ func (b *Backend) read(ctx context.Context, l look) (*tree, error) {
 	if !l.deep && l.copyTo == "" {
 		w.before = t.before
 	}
-	if err := w.run(t.root, workersFor(b.opts.Workers)); err != nil {
+	if err := w.run(t.root, workersFor(b.opts.Workers, root.remote)); err != nil {
 		return nil, err
 	}
 	t.read = w.read

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -140,8 +139,6 @@ func requirePart(t testing.TB, part string, missing bool) {
 	}
 	t.Skipf("%s is missing", part)
 }
-
-func lacks(program string) bool { _, err := exec.LookPath(program); return err != nil }
 
 func wantKind(t testing.TB, err error, kind schema.Kind, parts ...string) {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/runpin/runpin/recorder/dataset"
 	"github.com/runpin/runpin/schema"
@@ -19,6 +20,18 @@ func makeFifo(t testing.TB, path string) {
 	if err := syscall.Mkfifo(path, 0o666); err != nil {
 		t.Error(err)
 	}
+}
+
+func processorTime(children bool) time.Duration {
+	who := syscall.RUSAGE_SELF
+	if children {
+		who = syscall.RUSAGE_CHILDREN
+	}
+	var r syscall.Rusage
+	if syscall.Getrusage(who, &r) != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 // TestSpecialFiles: none is opened (a fifo would wait for ever), each is named.

@@ -7,16 +7,14 @@ import (
 	"io/fs"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/runpin/runpin/recorder/dataset"
-	"github.com/runpin/runpin/schema"
 )
 
 const (
 	chunkFiles = 256     // files of one directory that a worker takes at once: a directory of a million files keeps all busy
 	largeFile  = 1 << 20 // from this size a file is a task of its own, the largest first, so that all processors end together
-	readBuffer = 256 << 10
+	readBuffer = 512 << 10
 	maxFailed  = 100 // failures after which the walk gives up
 )
 
@@ -98,11 +96,15 @@ func (w *walk) run(n *node, workers int) error {
 }
 
 // workersFor gives the number of workers: hashing keeps the processors busy, but a cold disk or a server answers many questions at once.
-func workersFor(n int) int {
-	if n > 0 {
-		return n
+func workersFor(asked int, remote bool) int {
+	switch procs := runtime.GOMAXPROCS(0); {
+	case asked > 0:
+		return asked
+	case remote:
+		return max(2*procs, 16)
+	default:
+		return max(procs, 4)
 	}
-	return max(runtime.GOMAXPROCS(0), 4)
 }
 
 func (w *walk) stop() {
@@ -350,66 +352,4 @@ func (s *scratch) listBuffer() []byte {
 		s.dents = make([]byte, listBuffer)
 	}
 	return s.dents
-}
-
-// meter tells how far the walk is, at most ten times a second. The total is known once every directory has been listed.
-type meter struct {
-	to     schema.Progress
-	what   string
-	mu     sync.Mutex
-	bytes  int64
-	files  int64
-	large  int64 // bytes of large files still to come
-	total  int64
-	spoken time.Time
-}
-
-const meterInterval = 100 * time.Millisecond
-
-func (m *meter) expect(size int64) {
-	m.mu.Lock()
-	m.large += size
-	m.mu.Unlock()
-}
-
-// settled is told that only large files are left.
-func (m *meter) settled() {
-	m.mu.Lock()
-	m.total = m.bytes + m.large
-	m.mu.Unlock()
-}
-
-// add takes over what a worker has done.
-func (m *meter) add(s *scratch, large bool) {
-	m.mu.Lock()
-	m.bytes += s.bytes
-	m.files += s.files
-	if large {
-		m.large -= s.bytes
-	}
-	s.bytes, s.files = 0, 0
-	due := m.to != nil && time.Since(m.spoken) >= meterInterval
-	if due {
-		m.spoken = time.Now()
-	}
-	bytes, files, total := m.bytes, m.files, m.total
-	m.mu.Unlock()
-	if due {
-		m.say(bytes, files, total)
-	}
-}
-
-func (m *meter) say(bytes, files, total int64) {
-	if bytes > 0 {
-		m.to.Step(m.what, bytes, total, "B")
-	} else {
-		m.to.Step(m.what, files, 0, "files")
-	}
-}
-
-// end makes a bar full that has been shown.
-func (m *meter) end() {
-	if m.to != nil && !m.spoken.IsZero() {
-		m.say(m.bytes, m.files, m.bytes)
-	}
 }

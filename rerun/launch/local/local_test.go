@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +31,9 @@ func TestMain(m *testing.M) {
 func helper(mode string, argv []string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if mode == "nohup" {
+		signal.Ignore(syscall.SIGHUP)
+	}
 	job := launch.Job{Argv: argv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	if mode == "cancel" { // when told to
 		job.Stdin = nil

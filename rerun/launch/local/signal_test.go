@@ -6,10 +6,10 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +32,9 @@ func as(t *testing.T, mode, script string, stdin ...*os.File) (*exec.Cmd, *bufio
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill() })
+	stop := func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // the whole session: a test that waits in vain ends
+	late := time.AfterFunc(time.Minute, stop)
+	t.Cleanup(func() { late.Stop(); stop() })
 	return cmd, bufio.NewReader(out)
 }
 
@@ -132,11 +134,12 @@ func TestDeathBySignal(t *testing.T) {
 
 // nohup's ignored SIGHUP stays ignored.
 func TestIgnoredSignalStaysIgnored(t *testing.T) {
-	signal.Ignore(unix.SIGHUP)
-	defer signal.Reset(unix.SIGHUP)
-	exit, err := run(t, launch.Job{Argv: []string{"sh", "-c", "kill -HUP $$; exit 3"}})
-	if err != nil || exit.Code != 3 {
-		t.Errorf("%v %v", exit, err)
+	cmd, out := as(t, "nohup", "kill -HUP $$; echo still here; exit 3")
+	if got := line(t, out); got != "still here" {
+		t.Error(got)
+	}
+	if cmd.Wait(); cmd.ProcessState.ExitCode() != 3 {
+		t.Error(cmd.ProcessState)
 	}
 }
 
