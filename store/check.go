@@ -297,8 +297,10 @@ func (c *checker) expect(id schema.RunID, docs []schema.Document) error {
 	for _, t := range slices.Concat(g.terms, row.state.terms(), labelTerms(folded.Labels)) {
 		c.add(c.index, row.n, t.kind, t.name, t.value)
 	}
-	for name, value := range folded.Metrics {
-		c.add(c.index, row.n, "metric", indexText(name), indexText(string(value)))
+	for kind, measures := range map[string]map[string]schema.Text{measureParam: folded.Params, measureMetric: folded.Metrics} {
+		for name, value := range measures {
+			c.add(c.index, row.n, kind, indexText(name), indexText(string(value)))
+		}
 	}
 	for _, digest := range g.listings {
 		if sum, err := hex.DecodeString(digest.Hex()); err == nil && len(sum) == 32 {
@@ -312,7 +314,7 @@ func (c *checker) expect(id schema.RunID, docs []schema.Document) error {
 func (c *checker) indexTables() error {
 	for _, q := range []string{
 		"SELECT f.n, t.kind, t.name, t.value FROM facts f LEFT JOIN terms t ON t.v = f.v",
-		"SELECT n, 'metric', name, value FROM metrics",
+		"SELECT n, kind, name, value FROM measures",
 	} {
 		rows, err := c.r.query(q)
 		if err != nil {

@@ -220,11 +220,50 @@ func metricTest(text string) (condition, error) {
 	case num == nil && strings.EqualFold(strings.TrimLeft(value, "+-"), "nan"):
 		return bad("NaN is equal to nothing")
 	case num == nil:
-		return metricRows("name = $? AND num IS NULL AND value = $?", name, indexText(value)), nil
+		return measureRows(false, "kind = 'm' AND name = $? AND num IS NULL AND value = $?", name, indexText(value)), nil
 	}
-	return metricRows("name = $? AND num "+op+" $?", name, num), nil
+	return measureRows(false, "kind = 'm' AND name = $? AND num "+op+" $?", name, num), nil
 }
 
-func metricRows(test string, args ...any) condition {
-	return condition{rows: "SELECT n FROM metrics WHERE " + test, in: "EXISTS (SELECT 1 FROM metrics WHERE n = %s AND " + test + ")", args: args}
+func measureRows(list bool, test string, args ...any) condition {
+	return condition{rows: "SELECT n FROM measures WHERE " + test, in: probe("measures", test), args: args, list: list}
+}
+
+// maxSpellings is how many ways to write one number are looked for.
+const maxSpellings = 20
+
+// paramTest reads K=V or K; an empty condition says that no run has it.
+func paramTest(q querier, text string) (condition, error) {
+	k, v, hasValue := strings.Cut(text, "=")
+	if k == "" {
+		return condition{}, invalid("store.list", fmt.Sprintf("param %q", schema.Shorten(text, 160)), "write K=V, or K for any value", "it has no name")
+	}
+	name, value, num := indexText(k), indexText(v), number(v)
+	switch {
+	case !hasValue:
+		return measureRows(false, "kind = 'p' AND name = $?", name), nil
+	case num == nil:
+		return measureRows(true, "kind = 'p' AND name = $? AND num IS NULL AND value = $?", name, value), nil
+	}
+	// The same number can be written in several ways, and several numbers round to one float.
+	var same []any
+	for last := ""; len(same) < maxSpellings; {
+		found, err := one(q, "SELECT value FROM measures WHERE kind = 'p' AND name = $1 AND num = $2 AND value > $3 ORDER BY value LIMIT 1", []any{name, num, last}, &last)
+		if err != nil {
+			return condition{}, err
+		}
+		if !found {
+			break
+		}
+		if last == value || sameNumber(last, v) {
+			same = append(same, last)
+		}
+	}
+	switch len(same) {
+	case 0:
+		return condition{}, nil
+	case 1:
+		return measureRows(true, "kind = 'p' AND name = $? AND num = $? AND value = $?", name, num, same[0]), nil
+	}
+	return measureRows(false, "kind = 'p' AND name = $? AND num = $? AND value IN ($?"+strings.Repeat(", $?", len(same)-1)+")", append([]any{name, num}, same...)...), nil
 }

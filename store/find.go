@@ -33,7 +33,7 @@ func (s *Store) Find(ctx context.Context, query string, scope Scope) (schema.Run
 	var found schema.RunID
 	err := s.read(ctx, op, subject, func(r *snapshot) (err error) {
 		if id, err := schema.ParseRunID(query); err == nil {
-			if row, ok, err := findRow(r, "id = $1", string(id)); err != nil || (ok && row.known) {
+			if row, ok, err := rowOf(r, id); err != nil || (ok && row.known) {
 				found = id
 				return err
 			}
@@ -114,7 +114,7 @@ func latest(q querier, n int, scope Scope) (schema.RunID, error) {
 
 // findByText looks for a name and for fragments of an id.
 func (s *Store) findByText(q querier, query, subject string) (schema.RunID, error) {
-	named, err := findRows(q, "name = $1", indexText(query))
+	named, err := findRows(q, "name = $1 AND name <> ''", "n DESC", indexText(query))
 	if err != nil {
 		return "", err
 	}
@@ -127,12 +127,12 @@ func (s *Store) findByText(q querier, query, subject string) (schema.RunID, erro
 	all := named
 	if len(query) >= minFragment && schema.IsIDFragment(query) {
 		up := strings.ToUpper(query)
-		heads, err := findRows(q, "id >= $1 AND id < $2", up, up+"a") // letters of ids are upper case
+		heads, err := findRows(q, "id >= $1 AND id < $2", "id DESC", up, up+"a") // letters of ids are upper case
 		if err != nil {
 			return "", err
 		}
 		tail := reverse(up[max(0, len(up)-16):])
-		tails, err := findRows(q, "tail >= $1 AND tail < $2", tail, tail+"a")
+		tails, err := findRows(q, "tail >= $1 AND tail < $2", "tail", tail, tail+"a")
 		if err != nil {
 			return "", err
 		}
@@ -170,21 +170,9 @@ func ambiguous(all []runRow, subject string) error {
 		Hint: "give the full id, or more of its end"}
 }
 
-func findRow(q querier, where string, args ...any) (runRow, bool, error) {
-	rows, err := findRowsAny(q, where, args...)
-	if err != nil || len(rows) == 0 {
-		return runRow{}, false, err
-	}
-	return rows[0], true, nil
-}
-
-// findRows gives the newest runs for which where holds, a few more than are ever named.
-func findRows(q querier, where string, args ...any) ([]runRow, error) {
-	return findRowsAny(q, "known AND "+where, args...)
-}
-
-func findRowsAny(q querier, where string, args ...any) ([]runRow, error) {
-	rows, err := q.query(fmt.Sprintf("SELECT n, id, known, name FROM runs WHERE %s ORDER BY n DESC LIMIT %d", where, 4*maxCandidates), args...)
+// findRows gives the first known runs for which test holds, a few more than are ever named. The order is that of the index that the test uses.
+func findRows(q querier, test, order string, args ...any) ([]runRow, error) {
+	rows, err := q.query(fmt.Sprintf("SELECT n, id, known, name FROM runs WHERE known AND %s ORDER BY %s LIMIT %d", test, order, 4*maxCandidates), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -89,9 +89,6 @@ func (g *gatherer) plan(p *schema.Plan) {
 	for _, d := range p.Datasets {
 		g.dataset(d)
 	}
-	for k, v := range p.Params {
-		g.add(termParam, k, orEmpty(string(v)))
-	}
 }
 
 func (g *gatherer) image(p schema.ImagePin) {

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -93,7 +94,10 @@ func (x *indexer) newRun(row runRow, created schema.Time, docs []schema.Document
 	if err := x.addFacts(row.n, slices.Concat(row.state.terms(), labelTerms(folded.Labels))); err != nil {
 		return err
 	}
-	if err := x.setMetrics(row.n, nil, folded.Metrics); err != nil {
+	if err := x.setMeasures(row.n, measureParam, nil, folded.Params); err != nil {
+		return err
+	}
+	if err := x.setMeasures(row.n, measureMetric, nil, folded.Metrics); err != nil {
 		return err
 	}
 	return x.additive(row.n, docs)
@@ -134,12 +138,17 @@ func (x *indexer) refold(row runRow, fresh []schema.Document) error {
 			return err
 		}
 	}
+	if slices.ContainsFunc(fresh, isBase) {
+		if err := x.setMeasures(row.n, measureParam, nil, after.Params); err != nil {
+			return err
+		}
+	}
 	if len(after.Metrics) > 0 {
 		before, err := x.metrics(row.n)
 		if err != nil {
 			return err
 		}
-		if err := x.setMetrics(row.n, before, after.Metrics); err != nil {
+		if err := x.setMeasures(row.n, measureMetric, before, after.Metrics); err != nil {
 			return err
 		}
 	}
@@ -162,7 +171,7 @@ func without(all, some []schema.Document) []schema.Document {
 
 // metrics reads what the index holds, both name and value in the form of an index.
 func (x *indexer) metrics(n int64) (map[string]string, error) {
-	rows, err := x.query("SELECT name, value FROM metrics WHERE n = $1", n)
+	rows, err := x.query("SELECT name, value FROM measures WHERE n = $1 AND kind = 'm'", n)
 	if err != nil {
 		return nil, err
 	}
@@ -178,15 +187,15 @@ func (x *indexer) metrics(n int64) (map[string]string, error) {
 	return out, rows.Err()
 }
 
-// setMetrics writes what differs. A metric is never taken back.
-func (x *indexer) setMetrics(n int64, before map[string]string, after map[string]schema.Text) error {
+// setMeasures writes what differs. A metric is never taken back.
+func (x *indexer) setMeasures(n int64, kind string, before map[string]string, after map[string]schema.Text) error {
 	for name, value := range after {
 		name, text := indexText(name), indexText(string(value))
 		if was, ok := before[name]; ok && was == text {
 			continue
 		}
-		if _, err := x.exec(`INSERT INTO metrics (n, name, value, num) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (n, name) DO UPDATE SET value = excluded.value, num = excluded.num`, n, name, text, number(string(value))); err != nil {
+		if _, err := x.exec(`INSERT INTO measures (n, kind, name, value, num) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (n, kind, name) DO UPDATE SET value = excluded.value, num = excluded.num`, n, kind, name, text, number(string(value))); err != nil {
 			return err
 		}
 	}
@@ -232,7 +241,7 @@ func (x *indexer) forget(row runRow, fresh []schema.Document) error {
 	if err := x.removeFacts(row.n, slices.Concat(g.terms, row.state.terms(), labelTerms(folded.Labels))); err != nil {
 		return err
 	}
-	if _, err := x.exec("DELETE FROM metrics WHERE n = $1", row.n); err != nil {
+	if _, err := x.exec("DELETE FROM measures WHERE n = $1", row.n); err != nil {
 		return err
 	}
 	_, err = x.exec("DELETE FROM runs WHERE n = $1", row.n)
@@ -278,11 +287,7 @@ func (x *indexer) number(t term) (v int64, err error) {
 	}
 	found, err := one(x, "SELECT v FROM terms WHERE kind = $1 AND name = $2 AND value = $3", []any{t.kind, t.name, t.value}, &v)
 	if err == nil && !found {
-		var num any
-		if t.kind == termParam {
-			num = number(t.value)
-		}
-		_, err = one(x, "INSERT INTO terms (kind, name, value, num) VALUES ($1, $2, $3, $4) RETURNING v", []any{t.kind, t.name, t.value, num}, &v)
+		return x.newTerm(t)
 	}
 	if err == nil && x.known != nil {
 		x.known[t] = v
@@ -290,13 +295,84 @@ func (x *indexer) number(t term) (v int64, err error) {
 	return v, err
 }
 
+func (x *indexer) newTerm(t term) (v int64, err error) {
+	_, err = one(x, "INSERT INTO terms (kind, name, value) VALUES ($1, $2, $3) RETURNING v", []any{t.kind, t.name, t.value}, &v)
+	if err == nil && x.known != nil {
+		x.known[t] = v
+	}
+	return v, err
+}
+
+// termsAtOnce is how many terms one statement handles: the terms of a usual run in one go.
+const termsAtOnce = 32
+
+// numbers is number for several terms. One statement for all costs a third of one for each.
+func (x *indexer) numbers(terms []term) ([]int64, error) {
+	out := make([]int64, len(terms))
+	if x.known != nil || len(terms) == 1 {
+		for i, t := range terms {
+			var err error
+			if out[i], err = x.number(t); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	args := make([]any, 0, 3*len(terms))
+	at := make(map[term]int, len(terms))
+	for i, t := range terms {
+		args = append(args, t.kind, t.name, t.value)
+		at[t] = i
+	}
+	rows, err := x.query("SELECT v, kind, name, value FROM terms WHERE (kind, name, value) IN (VALUES "+tuples(len(terms), 3)+")", args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var v int64
+		var t term
+		if err := rows.Scan(&v, &t.kind, &t.name, &t.value); err != nil {
+			return nil, err
+		}
+		if i, ok := at[t]; ok {
+			out[i] = v
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	rows.Close()
+	for i, t := range terms {
+		if out[i] == 0 {
+			if out[i], err = x.newTerm(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// tuples gives "($1, $2), ($3, $4), …".
+func tuples(n, width int) string {
+	parts := make([]string, n)
+	for i := range parts {
+		parts[i] = "(" + placeholders(i*width+1, width) + ")"
+	}
+	return strings.Join(parts, ", ")
+}
+
 func (x *indexer) addFacts(n int64, terms []term) error {
-	for _, t := range terms {
-		v, err := x.number(t)
+	for some := range slices.Chunk(terms, termsAtOnce) {
+		numbers, err := x.numbers(some)
 		if err != nil {
 			return err
 		}
-		if _, err := x.exec("INSERT INTO facts (v, n) VALUES ($1, $2) ON CONFLICT DO NOTHING", v, n); err != nil {
+		args := make([]any, 0, 2*len(numbers))
+		for _, v := range numbers {
+			args = append(args, v, n)
+		}
+		if _, err := x.exec("INSERT INTO facts (v, n) VALUES "+tuples(len(numbers), 2)+" ON CONFLICT DO NOTHING", args...); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/runpin/runpin/schema"
@@ -99,10 +99,8 @@ func (s *Store) listJudged(r *snapshot, f Filter, ids []schema.RunID) ([]schema.
 	return out, nil
 }
 
-const (
-	maxTerms     = 5000 // how many terms are named one by one; more of them stay a test
-	testsInQuery = 100
-)
+// maxTerms is how many terms are named one by one; more of them stay a test.
+const maxTerms = 2000
 
 // conditions turns a filter into conditions. possible is false when no run can meet them, because no run has such a value.
 func (s *Store) conditions(r *snapshot, f *Filter) (out []condition, possible bool, err error) {
@@ -118,27 +116,14 @@ func (s *Store) conditions(r *snapshot, f *Filter) (out []condition, possible bo
 		groups = append(groups, tests)
 	}
 	for _, tests := range groups {
-		c, err := resolve(r, tests, nil)
+		c, err := resolve(r, tests)
 		if err != nil || c.rows == "" {
 			return nil, false, err
 		}
 		out = append(out, c)
 	}
-	for _, kv := range f.Params {
-		k, v, hasValue := strings.Cut(kv, "=")
-		if k == "" {
-			return nil, false, invalid("store.list", fmt.Sprintf("param %q", schema.Shorten(kv, 160)), "write K=V, or K for any value", "it has no name")
-		}
-		tests := []termTest{{"(kind = $? AND name = $?)", []any{termParam, indexText(k)}}}
-		var keep func(string) bool
-		if hasValue {
-			tests = []termTest{exactly(termParam, k, orEmpty(v))}
-			if num := number(v); num != nil {
-				tests = append(tests, termTest{"(kind = $? AND name = $? AND num = $?)", []any{termParam, indexText(k), num}})
-				keep = func(value string) bool { return value == v || sameNumber(value, v) }
-			}
-		}
-		c, err := resolve(r, tests, keep)
+	for _, text := range f.Params {
+		c, err := paramTest(r, text)
 		if err != nil || c.rows == "" {
 			return nil, false, err
 		}
@@ -154,44 +139,32 @@ func (s *Store) conditions(r *snapshot, f *Filter) (out []condition, possible bo
 	return out, true, nil
 }
 
-// resolve looks up which terms meet one of the tests, and makes a condition of them; an empty one when there are none.
-func resolve(q querier, tests []termTest, keep func(value string) bool) (condition, error) {
+// resolve looks up which terms meet one of the tests, and makes a condition of them; an empty one when there are none. Each test is asked
+// alone, because then each is answered from the index.
+func resolve(q querier, tests []termTest) (condition, error) {
 	var numbers []string
-	for rest := tests; len(rest) > 0; rest = rest[min(len(rest), testsInQuery):] {
+	for _, t := range tests {
 		w := &where{}
-		found, err := termNumbers(q, anyOf(w, rest[:min(len(rest), testsInQuery)]), w.args, keep)
+		found, err := termNumbers(q, w.add(t.sql, t.args...), w.args)
 		if err != nil {
 			return condition{}, err
 		}
+		if len(tests) == 1 && len(found) > maxTerms {
+			return factRows("v IN (SELECT v FROM terms WHERE "+t.sql+")", false, t.args...), nil
+		}
 		numbers = append(numbers, found...)
 	}
-	switch {
-	case len(numbers) == 0:
+	switch len(numbers) {
+	case 0:
 		return condition{}, nil
-	case len(numbers) == 1:
+	case 1:
 		return factRows("v = "+numbers[0], true), nil
-	case len(numbers) <= maxTerms || keep != nil || len(tests) > testsInQuery:
-		return factRows("v IN ("+strings.Join(numbers, ", ")+")", false), nil
 	}
-	var texts []string
-	var args []any
-	for _, t := range tests {
-		texts = append(texts, t.sql)
-		args = append(args, t.args...)
-	}
-	return factRows("v IN (SELECT v FROM terms WHERE "+strings.Join(texts, " OR ")+")", false, args...), nil
+	return factRows("v IN ("+strings.Join(numbers, ", ")+")", false), nil
 }
 
-func anyOf(w *where, tests []termTest) string {
-	var alternatives []string
-	for _, t := range tests {
-		alternatives = append(alternatives, w.add(t.sql, t.args...))
-	}
-	return strings.Join(alternatives, " OR ")
-}
-
-func termNumbers(q querier, test string, args []any, keep func(value string) bool) ([]string, error) {
-	rows, err := q.query(fmt.Sprintf("SELECT v, value FROM terms WHERE %s LIMIT %d", test, maxTerms+1), args...)
+func termNumbers(q querier, test string, args []any) ([]string, error) {
+	rows, err := q.query("SELECT v FROM terms WHERE "+test, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -199,17 +172,19 @@ func termNumbers(q querier, test string, args []any, keep func(value string) boo
 	var numbers []string
 	for rows.Next() {
 		var v int64
-		var value string
-		if err := rows.Scan(&v, &value); err != nil {
+		if err := rows.Scan(&v); err != nil {
 			return nil, err
 		}
-		if keep == nil || keep(value) {
-			numbers = append(numbers, fmt.Sprint(v))
-		}
+		numbers = append(numbers, strconv.FormatInt(v, 10))
 	}
 	return numbers, rows.Err()
 }
 
 func factRows(test string, list bool, args ...any) condition {
-	return condition{rows: "SELECT n FROM facts WHERE " + test, in: "EXISTS (SELECT 1 FROM facts WHERE n = %s AND " + test + ")", args: args, list: list}
+	return condition{rows: "SELECT n FROM facts WHERE " + test, in: probe("facts", test), args: args, list: list}
+}
+
+// probe asks for one row. Not as EXISTS: SQLite (3.50) turns that into a join, may begin with the other table, and then sorts every run it finds.
+func probe(table, test string) string {
+	return "(SELECT 1 FROM " + table + " WHERE n = %s AND " + test + " LIMIT 1) IS NOT NULL"
 }

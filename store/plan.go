@@ -72,8 +72,10 @@ func sortKey(text string) (key, of string, err error) {
 		return "created", "", nil
 	case text == "created" || text == "started" || text == "finished" || text == "name":
 		return text, "", nil
-	case (key == "param" || key == "metric") && of != "":
-		return key, of, nil
+	case key == "param" && of != "":
+		return measureParam, of, nil
+	case key == "metric" && of != "":
+		return measureMetric, of, nil
 	}
 	return "", "", invalid("store.list", fmt.Sprintf("sort key %q", schema.Shorten(text, 80)), "sort by created, started, finished, name, param:K or metric:K", "there is no such key")
 }
@@ -117,18 +119,17 @@ func (p *planner) statements(source, key, of string) ([]statement, error) {
 		return []statement{p.statement(source, "r."+key+" <> ''", order("r."+key+" "+newestFirst)), p.statement(source, "r."+key+" = ''", column+" DESC")}, nil
 	case "name":
 		return []statement{p.statement(source, "r.name <> ''", order("r.name "+leastFirst)), p.statement(source, "r.name = ''", column+" DESC")}, nil
-	case "metric":
+	default: // a measure: numbers first, then texts, then runs that have none
 		name := indexText(of)
-		has := p.statement(source+" CROSS JOIN metrics k", "k.n = "+column+" AND k.name = $? AND k.num IS NOT NULL", order("k.num "+leastFirst), name)
-		if p.skip < 0 { // along the index of the metric
-			has = p.statement("metrics k CROSS JOIN "+source, "r.n = k.n AND k.name = $? AND k.num IS NOT NULL", order("k.num "+leastFirst), name)
+		has := func(test, by string) statement {
+			from, join := source+" CROSS JOIN measures k", "k.n = "+column
+			if p.skip < 0 { // along the index of the measure
+				from, join = "measures k CROSS JOIN "+source, "r.n = k.n"
+			}
+			return p.statement(from, join+" AND k.kind = $? AND k.name = $? AND "+test, order(by+" "+leastFirst), key, name)
 		}
-		return []statement{has, p.statement(source, "NOT EXISTS (SELECT 1 FROM metrics k WHERE k.n = "+column+" AND k.name = $? AND k.num IS NOT NULL)", column+" DESC", name)}, nil
-	default:
-		const values = "(SELECT f.n, t.num, t.value FROM terms t CROSS JOIN facts f WHERE t.kind = 'param' AND t.name = $? AND f.v = t.v) k"
-		name := indexText(of)
-		joined := p.statement(source+" LEFT JOIN "+values+" ON k.n = "+column, "", order("k.value IS NULL, k.num IS NULL, k.num "+leastFirst+", k.value "+leastFirst), name)
-		return []statement{joined}, nil
+		return []statement{has("k.num IS NOT NULL", "k.num"), has("k.num IS NULL", "k.value"),
+			p.statement(source, "(SELECT 1 FROM measures k WHERE k.n = "+column+" AND k.kind = $? AND k.name = $?) IS NULL", column+" DESC", key, name)}, nil
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // indexTables are emptied by [Store.Reindex]; everything in them comes from the documents.
-var indexTables = []string{"runs", "facts", "terms", "metrics", "listings", "listing_files", "erased"}
+var indexTables = []string{"runs", "facts", "terms", "measures", "listings", "listing_files", "erased"}
 
 // maxKnownTerms bounds the memory of an indexing of many runs.
 const maxKnownTerms = 500_000

@@ -24,11 +24,16 @@ const (
 	termPath        = "path"     // of a single file
 	termListing     = "listing"  // the digest of a manifest or change list, where it is not a dataset's digest
 	termOutput      = "output"   // a digest
-	termParam       = "param"
 	termLabel       = "label"
 	termFingerprint = "fingerprint"
 	termParent      = "parent"
 	termRerunOf     = "rerun"
+)
+
+// The kinds of measure.
+const (
+	measureParam  = "p"
+	measureMetric = "m"
 )
 
 // term is one value that runs can be found by.
@@ -50,7 +55,7 @@ func indexText(s string) string {
 	return s
 }
 
-// orEmpty gives the form in which an empty value of a param or label is indexed.
+// orEmpty gives the form in which an empty value of a label is indexed: an empty value is a value.
 func orEmpty(v string) string {
 	if v == "" {
 		return "\x01"

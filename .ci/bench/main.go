@@ -50,6 +50,7 @@ var rows = []row{
 	{"dataset-large", largeFilesRow},
 	{"processes", processesRow},
 	{"in-process", inProcessRow},
+	{"many-runs", manyRunsRow}, // after in-process, whose store it uses
 }
 
 type bench struct {

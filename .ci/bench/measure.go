@@ -102,7 +102,7 @@ func (b *bench) against(row string, ours time.Duration, peerName string, peer ti
 	ratio := float64(ours) / float64(peer)
 	r := result{row: row, ours: millis(ours), peer: peerName + " " + millis(peer), ratio: fmt.Sprintf("%.2f ×", ratio), bar: noBar, verdict: noBar}
 	if limit > 0 {
-		r.bar, r.verdict = fmt.Sprintf("≤ %g ×", limit), verdict(ratio <= limit)
+		r.bar, r.verdict = limitText(limit), verdict(ratio <= limit)
 	}
 	b.add(r)
 }
@@ -111,6 +111,8 @@ func (b *bench) against(row string, ours time.Duration, peerName string, peer ti
 func (b *bench) absentPeer(row string, ours time.Duration, program, bar string) {
 	b.add(result{row: row, ours: millis(ours), peer: program, bar: bar, verdict: absent + ": .ci/parts bench installs " + program})
 }
+
+func limitText(limit float64) string { return fmt.Sprintf("≤ %.3g ×", limit) }
 
 func verdict(ok bool) string {
 	if ok {

@@ -270,3 +270,29 @@ func processesRow(ctx context.Context, b *bench) error {
 		verdict: verdict(stored == n && failed == 0)})
 	return nil
 }
+
+// manyRunsRow looks runs up by command in the store that the benchmarks of store/sqlite have made and kept.
+func manyRunsRow(ctx context.Context, b *bench) error {
+	n := b.size(1_000_000, 20_000)
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("runpin-bench-v1-%d.db", n))
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("there is no store of %d runs: the row in-process makes it", n)
+	}
+	unique := fmt.Sprintf("seed=%d", n/2)
+	id, _, err := b.runpin(b.dir, "--store", path, "list", "-q", "--param", unique).once(ctx)
+	if err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"show", strings.TrimSpace(id)}, {"list", "--param", "model=vit", "--limit", "20"}, {"list", "--param", unique}} {
+		times, err := medians(ctx, b.runs, b.runpin(b.dir, append([]string{"--store", path}, args...)...).timing(ctx))
+		if err != nil {
+			return err
+		}
+		title := strings.Join(args, " ")
+		if args[0] == "show" {
+			title = "show"
+		}
+		b.add(result{row: fmt.Sprintf("among %d runs: %s", n, title), ours: millis(times[0]), bar: "≤ 50 ms", verdict: verdict(times[0] <= 50*time.Millisecond)})
+	}
+	return nil
+}

@@ -15,21 +15,24 @@ import (
 type bar struct {
 	title     string
 	benchmark *regexp.Regexp // package.Name/sub
-	peer      *regexp.Regexp
+	peer      string
 	ratio     float64       // of ours to the peer's
 	atMost    time.Duration // where there is no peer
 }
 
+// The peer of a benchmark may depend on its own name: $1 in peer stands for the first group of benchmark.
 var bars = []bar{
-	{title: "content hash, small files", benchmark: exactly("recorder/dataset/file.SmallFiles/hash"), peer: exactly("recorder/dataset/file.SmallFiles/b3sum"), ratio: 1},
-	{title: "unchanged data set, again", benchmark: exactly("recorder/dataset/file.SmallFiles/unchanged"), peer: exactly("recorder/dataset/file.SmallFiles/find"), ratio: 2},
-	{title: "content hash, large files", benchmark: exactly("recorder/dataset/file.LargeFiles/hash"), peer: exactly("recorder/dataset/file.LargeFiles/sha256-ceiling"), ratio: 1.25},
-	{title: "pinned spec from a record", benchmark: exactly("rerun/jobspec.Pin/job"), atMost: 5 * time.Millisecond},
+	{title: "state of a checkout of $1", benchmark: pattern(`recorder/code.State/(\d+)/plain/capture`), peer: "recorder/code.State/$1/plain/git-status", ratio: 1.5},
+	{title: "content hash, small files", benchmark: pattern(`recorder/dataset/file.SmallFiles/hash`), peer: "recorder/dataset/file.SmallFiles/b3sum", ratio: 1},
+	{title: "unchanged data set, again", benchmark: pattern(`recorder/dataset/file.SmallFiles/unchanged`), peer: "recorder/dataset/file.SmallFiles/find", ratio: 2},
+	{title: "content hash, large files", benchmark: pattern(`recorder/dataset/file.LargeFiles/hash`), peer: "recorder/dataset/file.LargeFiles/sha256-ceiling", ratio: 1.25},
+	{title: "durable writes", benchmark: pattern(`store/sqlite.Save`), peer: "store/sqlite.SaveRaw", ratio: 1 / 0.6},
+	{title: "among many runs: show", benchmark: pattern(`store/sqlite.Lookup/run`), atMost: 20 * time.Millisecond},
+	{title: "among many runs: list by $1", benchmark: pattern(`store/sqlite.Lookup/list/(image|commit|dataset-digest|param|label)`), atMost: 20 * time.Millisecond},
+	{title: "pinned spec from a record", benchmark: pattern(`rerun/jobspec.Pin/job`), atMost: 5 * time.Millisecond},
 }
 
-func exactly(name string) *regexp.Regexp {
-	return regexp.MustCompile("^" + regexp.QuoteMeta(name) + "$")
-}
+func pattern(name string) *regexp.Regexp { return regexp.MustCompile("^" + name + "$") }
 
 // measured is one line of go test -bench.
 type measured struct {
@@ -40,9 +43,18 @@ type measured struct {
 
 // inProcessRow runs the Go benchmarks that stand beside the code. Those that carry a bar come first; every other one is listed.
 func inProcessRow(ctx context.Context, b *bench) error {
-	all, broken, err := b.goBenchmarks(ctx)
-	if err != nil && len(all) == 0 {
-		return err
+	var all []measured
+	var broken []string
+	for _, group := range []struct{ files, packages string }{
+		{b.either("9000,100000", "2000,5000"), "./recorder/code/..."},
+		{b.either("100000", "10000"), "./recorder/dataset/..."},
+		{"", "./recorder/image/... ./store/... ./rerun/... ./schema/..."},
+	} {
+		some, failed, err := b.goBenchmarks(ctx, group.files, strings.Fields(group.packages))
+		if err != nil && len(some) == 0 && len(failed) == 0 {
+			return fmt.Errorf("go test -bench %s: %w", group.packages, err)
+		}
+		all, broken = append(all, some...), append(broken, failed...)
 	}
 	shown := map[string]bool{}
 	for _, bar := range bars {
@@ -66,14 +78,17 @@ func (b *bench) addBar(bar bar, all []measured, shown map[string]bool) {
 			continue
 		}
 		found, shown[m.name] = true, true
-		title := bar.title + " (in process)"
+		fill := func(s string) string {
+			return string(bar.benchmark.ExpandString(nil, s, m.name, bar.benchmark.FindStringSubmatchIndex(m.name)))
+		}
+		title := fill(bar.title) + " (in process)"
 		if bar.atMost > 0 {
 			b.add(result{row: title, ours: millis(m.perOp), bar: "≤ " + millis(bar.atMost), verdict: verdict(m.perOp <= bar.atMost)})
 			continue
 		}
-		peer, ok := find(all, bar.peer)
+		peer, ok := find(all, fill(bar.peer))
 		if !ok {
-			b.add(result{row: title, ours: millis(m.perOp), bar: fmt.Sprintf("≤ %g ×", bar.ratio), verdict: absent + ": nothing to compare with"})
+			b.add(result{row: title, ours: millis(m.perOp), bar: limitText(bar.ratio), verdict: absent + ": nothing to compare with"})
 			continue
 		}
 		shown[peer.name] = true
@@ -84,27 +99,28 @@ func (b *bench) addBar(bar bar, all []measured, shown map[string]bool) {
 	}
 }
 
-func find(all []measured, name *regexp.Regexp) (measured, bool) {
+func find(all []measured, name string) (measured, bool) {
 	for _, m := range all {
-		if name.MatchString(m.name) {
+		if m.name == name {
 			return m, true
 		}
 	}
 	return measured{}, false
 }
 
-func (b *bench) goBenchmarks(ctx context.Context) (all []measured, broken []string, err error) {
-	benchtime := "1s"
+func (b *bench) either(full, quick string) string {
 	if b.quick {
-		benchtime = "100ms"
+		return quick
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchtime", benchtime, "-timeout", "30m", "-p", "1",
-		"./schema/...", "./recorder/...", "./store/...", "./rerun/...", "./cmd/...")
-	cmd.Env = append(os.Environ(), "RUNPIN_BENCH_DIR="+b.dir, fmt.Sprintf("RUNPIN_BENCH_FILES=%d", b.size(100_000, 10_000)),
-		fmt.Sprintf("RUNPIN_BENCH_LARGE=%d", b.size(1<<30, 128<<20)))
-	if !b.quick {
-		cmd.Env = append(cmd.Env, "RUNPIN_BENCH_FULL=1")
-	}
+	return full
+}
+
+// goBenchmarks runs the benchmarks of some packages at the size of the bars; files is the number of files of a fixture.
+func (b *bench) goBenchmarks(ctx context.Context, files string, packages []string) (all []measured, broken []string, err error) {
+	args := append([]string{"test", "-run", "^$", "-bench", ".", "-benchtime", b.either("1s", "100ms"), "-timeout", "60m", "-p", "1"}, packages...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "RUNPIN_BENCH_DIR="+b.dir, "RUNPIN_BENCH_FILES="+files, "RUNPIN_BENCH_LARGE="+b.either("1073741824", "134217728"),
+		"RUNPIN_BENCH_RUNS="+b.either("1000000", "20000"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	pkg := ""

@@ -4,9 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -207,33 +205,6 @@ func TestSplitAndNewerIndexes(t *testing.T) {
 				t.Errorf(".git was touched:\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestUnreadableFile(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("modes do not bar reading on Windows")
-	}
-	if os.Getuid() == 0 {
-		t.Log("run as root: a FIFO stands for what cannot be read")
-		repo := codetest.New(t)
-		repo.Write("a", "a").Commit("first")
-		repo.Remove("a")
-		if err := syscall.Mkfifo(repo.Path("a"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		eachJudge(t, func(t *testing.T, r *Resolver) {
-			if err := refused(t, r, repo); schema.KindOf(err) != schema.Unpinnable || !strings.Contains(err.Error(), `"a"`) {
-				t.Errorf("%v", err)
-			}
-		})
-		return
-	}
-	repo := codetest.New(t)
-	repo.Write("a", "a").Commit("first")
-	repo.Write("secret", "s").Chmod("secret", 0)
-	if err := refused(t, resolver(false), repo); schema.KindOf(err) != schema.Unpinnable || !strings.Contains(err.Error(), `"secret"`) {
-		t.Errorf("%v", err)
 	}
 }
 

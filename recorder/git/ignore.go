@@ -77,9 +77,15 @@ func (p IgnorePattern) matches(path string, isDir bool) bool {
 		path = rest
 	}
 	if !p.anchored {
-		path = path[strings.LastIndexByte(path, '/')+1:]
+		return wildMatch(p.glob, path[strings.LastIndexByte(path, '/')+1:])
 	}
-	return wildMatch(p.glob, path)
+	// git compares the part before the first wildcard by itself (dir.c, match_pathname), so that ** right behind it counts as leading.
+	literal := strings.IndexAny(p.glob, `*?[\\`)
+	if literal < 0 {
+		return p.glob == path
+	}
+	rest, ok := strings.CutPrefix(path, p.glob[:literal])
+	return ok && wildMatch(p.glob[literal:], rest)
 }
 
 // wildMatch matches as git's wildmatch with WM_PATHNAME: * and ? stop at a slash, ** as a whole component crosses directories.

@@ -61,9 +61,8 @@ CREATE INDEX runs_finished ON runs (finished) WHERE finished <> '';
 CREATE TABLE terms (
     v     INTEGER PRIMARY KEY,
     kind  TEXT NOT NULL,
-    name  TEXT NOT NULL,              -- of a param or label, '' otherwise
+    name  TEXT NOT NULL,              -- of a label, or the project of an owner; '' otherwise
     value TEXT NOT NULL,
-    num   REAL,                       -- of a param, where it is a number
     UNIQUE (kind, name, value)
 ) STRICT;
 CREATE TABLE facts (
@@ -72,14 +71,16 @@ CREATE TABLE facts (
     PRIMARY KEY (v, n)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE metrics (
+-- Params (kind 'p') and metrics (kind 'm') are compared and sorted by.
+CREATE TABLE measures (
     n     INTEGER NOT NULL,
+    kind  TEXT NOT NULL,
     name  TEXT NOT NULL,
     value TEXT NOT NULL,
     num   REAL,                       -- where it is a number
-    PRIMARY KEY (n, name)
+    PRIMARY KEY (n, kind, name)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX metrics_num ON metrics (name, num, value);
+CREATE INDEX measures_num ON measures (kind, name, num, value);
 
 -- Manifests and change lists by the files in them: h is of "d" and a file's digest, or of "p" and its path.
 CREATE TABLE listings (

@@ -105,7 +105,7 @@ func BenchmarkSaveRaw(b *testing.B) {
 }
 
 // rawTables are the tables that saving writes to, and their numbers of columns.
-var rawTables = map[string]int{"documents": 9, "runs": 9, "facts": 2, "metrics": 4, "terms": 5}
+var rawTables = map[string]int{"documents": 9, "runs": 9, "facts": 2, "measures": 5, "terms": 4}
 
 type rawRow struct {
 	table  string
@@ -147,9 +147,9 @@ func readRows(b *testing.B, db *sql.DB, n int) [][]rawRow {
 	for i := range out {
 		query("documents", "SELECT * FROM documents WHERE run = $1 ORDER BY id", func(v []any) { out[i] = append(out[i], rawRow{"documents", v}) }, out[i][0].values[1])
 	}
-	query("metrics", "SELECT * FROM metrics ORDER BY n", func(v []any) {
+	query("measures", "SELECT * FROM measures ORDER BY n", func(v []any) {
 		if at, ok := byKey[v[0].(int64)]; ok {
-			out[at] = append(out[at], rawRow{"metrics", v})
+			out[at] = append(out[at], rawRow{"measures", v})
 		}
 	})
 	terms := map[int64][]any{}
@@ -179,7 +179,7 @@ func many(b *testing.B) (*store.Store, int) {
 			b.Fatal(err)
 		}
 	}
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("runpin-bench-v1-%d.db", n))
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("runpin-bench-v2-%d.db", n))
 	s := open(b, path, store.Options{})
 	stats, err := s.List(ctx, store.Filter{Params: []string{fmt.Sprint("seed=", n-1)}})
 	if err != nil {
