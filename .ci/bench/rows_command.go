@@ -274,10 +274,11 @@ func processesRow(ctx context.Context, b *bench) error {
 // manyRunsRow looks runs up by command in the store that the benchmarks of store/sqlite have made and kept.
 func manyRunsRow(ctx context.Context, b *bench) error {
 	n := b.size(1_000_000, 20_000)
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("runpin-bench-v1-%d.db", n))
-	if _, err := os.Stat(path); err != nil {
+	stores, err := filepath.Glob(filepath.Join(os.TempDir(), fmt.Sprintf("runpin-bench-v*-%d.db", n)))
+	if err != nil || len(stores) == 0 {
 		return fmt.Errorf("there is no store of %d runs: the row in-process makes it", n)
 	}
+	path := stores[len(stores)-1] // the newest version of the generator
 	unique := fmt.Sprintf("seed=%d", n/2)
 	id, _, err := b.runpin(b.dir, "--store", path, "list", "-q", "--param", unique).once(ctx)
 	if err != nil {
