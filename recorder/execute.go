@@ -19,7 +19,6 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 		return Result{}, internalf("no launcher named %q", p.place.launcher)
 	}
 	before := p.outputSignatures()
-	// The environment is read beside the command: asking a GPU can take longer than the rest of the recorder together.
 	// What the recorder does from here on must not be cut short by the signals that are meant for the command.
 	quiet := context.WithoutCancel(ctx)
 	var background sync.WaitGroup
@@ -64,32 +63,53 @@ func (p *Planned) keepBeating(ctx context.Context, background *sync.WaitGroup) (
 // reportAlone is how long a command must have been running for its environment to be reported at once: a shorter one reports it with its end.
 const reportAlone = 500 * time.Millisecond
 
-func (p *Planned) observeEnvironment(ctx context.Context, ended <-chan struct{}) {
-	if p.r.Environment == nil {
+// seenEnvironment is what was read of this node, and its blobs.
+type seenEnvironment struct {
+	env   schema.Environment
+	err   error
+	blobs *staging
+}
+
+// lookAround begins to read the environment beside the resolvers: it depends on no pin. Asking a GPU can take longer than the rest of the recorder together.
+func (p *Planned) lookAround(ctx context.Context) {
+	if p.r.Environment == nil || len(p.req.Command) == 0 {
 		return
 	}
-	blobs := newStaging()
-	defer blobs.close()
-	req := EnvironmentRequest{Argv: p.place.argv, Env: p.place.env, Dir: p.place.dir, Extra: p.req.Env, Sink: blobs}
-	if p.place.image != "" {
+	seen := make(chan seenEnvironment, 1)
+	p.environment = seen
+	req := EnvironmentRequest{Argv: p.req.Command, Env: p.req.Environ, Dir: p.req.WorkDir, Extra: p.req.Env}
+	if p.req.In != "" {
 		req.Argv, req.Env, req.Dir = nil, nil, "" // what is installed in the image is the image's, not this machine's
 	} else {
-		req.CodeRoot = p.r.CodeRoot(p.place.dir)
+		req.CodeRoot = p.r.CodeRoot(p.req.WorkDir)
 	}
-	env, err := p.r.Environment.ReadEnvironment(ctx, req)
+	blobs := newStaging()
+	req.Sink = blobs
+	go func() {
+		env, err := p.r.Environment.ReadEnvironment(ctx, req)
+		seen <- seenEnvironment{env, err, blobs}
+	}()
+}
+
+func (p *Planned) observeEnvironment(ctx context.Context, ended <-chan struct{}) {
+	if p.environment == nil {
+		return
+	}
+	seen := <-p.environment
+	defer seen.blobs.close()
 	doc := p.document(schema.KindObservation, schema.At(p.r.Now()))
-	doc.Observation = &schema.Observation{Environment: &env}
-	if err != nil {
-		doc.Observation = &schema.Observation{Reasons: []schema.Reason{{Code: "environment-unread", Subject: "environment", Text: err.Error()}}}
+	doc.Observation = &schema.Observation{Environment: &seen.env}
+	if seen.err != nil {
+		doc.Observation = &schema.Observation{Reasons: []schema.Reason{{Code: "environment-unread", Subject: "environment", Text: seen.err.Error()}}}
 	}
 	timer := time.NewTimer(reportAlone)
 	defer timer.Stop()
 	select {
 	case <-ended:
 		p.observed = append(p.observed, doc)
-		p.staged.adopt(blobs)
+		p.staged.adopt(seen.blobs)
 	case <-timer.C:
-		p.saveReport(ctx, schema.Report{Documents: []schema.Document{doc}, Blobs: blobs.take()})
+		p.saveReport(ctx, schema.Report{Documents: []schema.Document{doc}, Blobs: seen.blobs.take()})
 	}
 }
 

@@ -28,6 +28,7 @@ func (r *Recorder) prepare(ctx context.Context, req Request) (*Planned, error) {
 	p.Run.ID = schema.NewRunID(now)
 	p.Run.Plan = schema.Plan{Name: req.Name, Project: req.Project, Parent: req.Parent, Created: schema.At(now), User: req.User,
 		Recorder: "runpin " + r.Version, SubmittedFrom: r.CI}
+	p.lookAround(context.WithoutCancel(ctx))
 	if req.Rerun != nil {
 		err = p.takeGiven()
 	} else {

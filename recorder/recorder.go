@@ -93,13 +93,14 @@ type Planned struct {
 	Run    schema.Run
 	Pinned []byte // the pinned job spec of a planned job
 
-	r        *Recorder
-	req      Request
-	staged   *staging
-	docs     []schema.Document // every document written so far; the environment's is added before the command's end is
-	observed []schema.Document // seen while the command ran, to be reported with its end
-	place    placement
-	started  time.Time
+	r           *Recorder
+	req         Request
+	staged      *staging
+	docs        []schema.Document // every document written so far; the environment's is added before the command's end is
+	observed    []schema.Document // seen while the command ran, to be reported with its end
+	place       placement
+	environment <-chan seenEnvironment // one value; nil when there is nothing to look at
+	started     time.Time
 }
 
 func (p *Planned) document(kind schema.DocumentKind, at schema.Time) schema.Document {

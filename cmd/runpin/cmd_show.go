@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"sort"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -278,5 +277,3 @@ func shellWords(words []string) string {
 	}
 	return strings.Join(out, " ")
 }
-
-func sortStrings(s []string) []string { sort.Strings(s); return s }

@@ -113,9 +113,7 @@ func (specReader) ReadSpec(path string, data []byte) (recorder.Spec, error) {
 			continue
 		}
 		where := []string{fmt.Sprintf("%s:%d:%d %s", path, ref.Line, ref.Column, ref.Field)}
-		for _, also := range ref.Also {
-			where = append(where, also)
-		}
+		where = append(where, ref.Also...)
 		out.Images = append(out.Images, recorder.SpecImage{Name: ref.Name, Ref: ref.Value, Where: where})
 	}
 	return out, nil

@@ -103,7 +103,7 @@ func TestGPUFactsAreCached(t *testing.T) {
 		b, _ := os.ReadFile(log)
 		return strings.Count(string(b), "--query")
 	}
-	if starts() != 1 || starts() != 1 {
+	if first, second := starts(), starts(); first != 1 || second != 1 {
 		t.Error("the second answer must come from the cache")
 	}
 	write := func(name, content string) {

@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -64,7 +65,7 @@ func parseManifest(b []byte) (document, error) {
 	isIndex, isImage := d.Manifests != nil, d.Config != nil || d.Layers != nil
 	switch {
 	case d.SchemaVersion == 1 || d.FSLayers != nil:
-		return d, fmt.Errorf(schema1Text)
+		return d, errors.New(schema1Text)
 	case isIndex && isImage:
 		return d, fmt.Errorf("its manifest claims to be an index and an image at once")
 	case isIndex && types.MediaType(d.MediaType).IsImage(), isImage && types.MediaType(d.MediaType).IsIndex():

@@ -63,23 +63,6 @@ func (s *source) skipProperties(at int) (int, bool) {
 	return at, true
 }
 
-// skipLines goes over blanks, line ends and comments.
-func (s *source) skipLines(at int) int {
-	for at < len(s.data) {
-		switch {
-		case isBlank(s.data[at]):
-			at++
-		case s.data[at] == '#':
-			for at < len(s.data) && s.data[at] != '\n' {
-				at++
-			}
-		default:
-			return at
-		}
-	}
-	return at
-}
-
 // unquoteSingle reads a single-quoted scalar that ends on the line on which it begins.
 func unquoteSingle(b []byte) (value string, size int, ok bool) {
 	if len(b) == 0 || b[0] != '\'' {

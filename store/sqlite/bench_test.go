@@ -190,12 +190,29 @@ func many(b *testing.B) (*store.Store, int) {
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			os.Remove(path + suffix)
 		}
-		s = open(b, path, store.Options{})
+		if s, err = store.Open(ctx, bulkDialect{}, path, store.Options{}); err != nil {
+			b.Fatal(err)
+		}
 		if err := storetest.Generate(ctx, s, 0, n, nil); err != nil {
 			b.Fatal(err)
 		}
+		s.Close()
+		s = open(b, path, store.Options{})
 	}
 	return s, n
+}
+
+// bulkDialect fills a store that may be lost when the machine fails meanwhile.
+type bulkDialect struct{ Dialect }
+
+func (d bulkDialect) Open(ctx context.Context, path string, o store.OpenOptions) (store.Pools, error) {
+	pools, err := d.Dialect.Open(ctx, path, o)
+	for _, setting := range []string{"synchronous = off", "cache_size = -1500000", "wal_autocheckpoint = 50000", "secure_delete = 0"} {
+		if err == nil {
+			_, err = pools.Write.Exec("PRAGMA " + setting)
+		}
+	}
+	return pools, err
 }
 
 // BenchmarkLookup finds runs among many.
@@ -266,5 +283,39 @@ func BenchmarkLookup(b *testing.B) {
 			}
 			b.ReportMetric(float64(found), "runs")
 		})
+	}
+}
+
+// BenchmarkOpenSaveClose is what one recorder does to a store that exists: the whole cost of a store in a short process.
+func BenchmarkOpenSaveClose(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "s.db")
+	warm(b, open(b, path, store.Options{}))
+	reports := typicalReports(b.N)
+	b.ResetTimer()
+	for _, r := range reports {
+		s, err := Open(ctx, path, store.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Save(ctx, r); err != nil {
+			b.Fatal(err)
+		}
+		s.Close()
+	}
+}
+
+// BenchmarkOpenListClose is what `runpin list` does.
+func BenchmarkOpenListClose(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "s.db")
+	warm(b, open(b, path, store.Options{}))
+	for b.Loop() {
+		s, err := Open(ctx, path, store.Options{ReadOnly: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.List(ctx, store.Filter{Limit: 20}); err != nil {
+			b.Fatal(err)
+		}
+		s.Close()
 	}
 }

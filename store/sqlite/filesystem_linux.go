@@ -1,19 +1,20 @@
 package sqlite
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// networkFileSystems are those on which the locks and the shared memory of SQLite cannot be relied upon, by the magic number of statfs(2). FUSE
-// can be anything: sshfs, s3fs, gcsfuse and the like on a cluster, so it counts.
+// networkFileSystems are those on which the locks and the shared memory of SQLite cannot be relied upon, by the magic number of statfs(2).
 var networkFileSystems = map[uint32]string{
 	0x6969:     "nfs",
 	0x517b:     "smb",
 	0xff534d42: "cifs",
 	0xfe534d42: "smb2",
-	0x65735546: "fuse",
 	0x0bd00bd0: "lustre",
 	0x47504653: "gpfs",
 	0x00c36400: "ceph",
@@ -41,6 +42,12 @@ var ephemeralFileSystems = map[uint32]string{
 	0x61756673: "aufs",
 }
 
+// fuse stands for any file system that a program serves; which one, only the mount table tells.
+const fuse = 0x65735546
+
+// localFUSE serve local disks. What else there is (sshfs, s3fs, gcsfuse, …) counts as a network.
+var localFUSE = []string{"fuseblk", "fuse.gocryptfs", "fuse.encfs", "fuse.mergerfs", "fuse.ntfs-3g", "fuse.bindfs", "fuse.fuse-overlayfs", "fuse.lxcfs"}
+
 // OnNetworkFileSystem reports whether path, or the nearest directory above it that exists, lies on a network file system, and its name. SQLite
 // must not be used there: use a spool.
 func OnNetworkFileSystem(path string) (fsName string, yes bool) {
@@ -61,6 +68,13 @@ func fileSystem(path string, known map[uint32]string) (string, bool) {
 	for {
 		var s unix.Statfs_t
 		if err := unix.Statfs(path, &s); err == nil {
+			if uint32(s.Type) == fuse {
+				name := mountedType(path)
+				if name == "fuse.fuse-overlayfs" {
+					return name, known[0x794c7630] != ""
+				}
+				return name, known[0x6969] != "" && !slices.Contains(localFUSE, name)
+			}
 			name, yes := known[uint32(s.Type)]
 			return name, yes
 		}
@@ -70,4 +84,31 @@ func fileSystem(path string, known map[uint32]string) (string, bool) {
 		}
 		path = up
 	}
+}
+
+// mountedType gives the type of the file system at path as the mount table names it, "fuse" when it does not tell (proc(5), mountinfo).
+func mountedType(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "fuse"
+	}
+	found, longest := "fuse", -1
+	for _, line := range strings.Split(string(table), "\n") {
+		mount, rest, ok := strings.Cut(line, " - ")
+		fields := strings.Fields(mount)
+		if !ok || len(fields) < 5 {
+			continue
+		}
+		at := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(fields[4])
+		if at != "/" && path != at && !strings.HasPrefix(path, at+"/") || len(at) < longest {
+			continue
+		}
+		if kind := strings.Fields(rest); len(kind) > 0 {
+			found, longest = kind[0], len(at)
+		}
+	}
+	return found
 }
