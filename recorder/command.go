@@ -3,6 +3,7 @@ package recorder
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -60,9 +61,49 @@ func (p *Planned) describeCommand(root string) error {
 	}
 	names := p.templateNames(root)
 	template := process.Template(kept, names)
+	for i := range template {
+		template[i], _ = process.PlaceRoot(template[i], p.codeRoot(root), "{"+CodeRootName+"}")
+	}
 	plan.CommandTemplate = schema.Texts(template)
 	plan.Reasons = append(plan.Reasons, process.Unreplaced(template, names)...)
+	p.findHiddenContainer()
+	p.noteStdin()
 	return nil
+}
+
+// CodeRootName is the reserved name that stands in a command's template for the absolute path of the code: a rerun puts the restored code's in its place, so
+// that a command which names its program by an absolute path never runs the user's checkout instead.
+const CodeRootName = "code_root"
+
+// codeRoot gives what counts as the root of the code: the checkout's, or the working directory where there is none.
+func (p *Planned) codeRoot(root string) string {
+	if root == "" {
+		return p.req.WorkDir
+	}
+	return root
+}
+
+// findHiddenContainer leaves an image open that a shell command or another program starts where runpin cannot see it: such a run has no fingerprint and is not
+// rerun as if it were pinned.
+func (p *Planned) findHiddenContainer() {
+	if p.req.In != "" {
+		return
+	}
+	if why, found := process.HiddenContainer(p.req.Command); found {
+		p.hidden = &schema.ImagePin{Name: "hidden", Ref: schema.Text(why), Use: schema.Claimed,
+			Reasons: []schema.Reason{{Code: "unpinned-container", Subject: "image:hidden", Text: why + ": runpin cannot pin it; start it as -- podman run …, or with --in"}}}
+	}
+}
+
+// noteStdin says that standard input is an input that no record holds, where it is a file or a pipe.
+func (p *Planned) noteStdin() {
+	file, ok := p.req.Stdin.(*os.File)
+	if !ok || file == nil {
+		return
+	}
+	if info, err := file.Stat(); err == nil && (info.Mode().IsRegular() && info.Size() > 0) {
+		p.Run.Reasons = append(p.Run.Reasons, schema.Reason{Code: "stdin-unrecorded", Subject: "stdin", Text: "the command reads a file on its standard input, which is not recorded: name it with --dataset"})
+	}
 }
 
 func (p *Planned) templateNames(root string) process.Names {
@@ -77,11 +118,32 @@ func (p *Planned) templateNames(root string) process.Names {
 			names.Paths[o.Name] = process.Place{Typed: string(o.Path.Typed), Absolute: string(o.Path.Located)}
 		}
 	}
+	if m := p.Run.MetricsFile; m != nil && !p.nameTaken(MetricsName) {
+		names.Paths[MetricsName] = process.Place{Typed: string(m.Typed), Absolute: string(m.Located)}
+	}
 	for k := range p.req.Params {
 		names.Params = append(names.Params, k)
 	}
 	slices.Sort(names.Params)
 	return names
+}
+
+// MetricsName stands in a command's template for the path of the metrics file, unless the user gave the name to something else.
+const MetricsName = "metrics"
+
+func (p *Planned) nameTaken(name string) bool {
+	for _, d := range p.req.Datasets {
+		if d.Name == name {
+			return true
+		}
+	}
+	for _, o := range p.req.Outputs {
+		if o.Name == name {
+			return true
+		}
+	}
+	_, param := p.req.Params[name]
+	return param
 }
 
 type imageJob struct {
@@ -172,7 +234,9 @@ func (p *Planned) placeOriginal(root string) (placement, error) {
 		seen := p.enterContainer(&place, root, rel, sources)
 		maps.Copy(values, seen.typed)
 		abs = seen.absolute
+		values[CodeRootName] = containerRoot
 	} else {
+		values[CodeRootName] = p.codeRoot(root)
 		for _, d := range plan.Datasets {
 			if d.Path != nil {
 				values[d.Name], abs[d.Name] = string(d.Path.Typed), string(d.Path.Located)
@@ -184,6 +248,9 @@ func (p *Planned) placeOriginal(root string) (placement, error) {
 			}
 		}
 		place.env = req.Environ
+	}
+	if m := plan.MetricsFile; m != nil && !p.nameTaken(MetricsName) {
+		values[MetricsName] = string(m.Typed)
 	}
 	return p.completePlacement(place, kept, values, abs)
 }

@@ -19,6 +19,11 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 		return Result{}, internalf("no launcher named %q", p.place.launcher)
 	}
 	before := p.outputSignatures()
+	if err := ctx.Err(); err != nil {
+		stopped := &schema.Error{Op: "record", Kind: schema.Interrupted, Subject: "record", Err: errors.New("stopped before the command was started")}
+		p.sealUnstarted(context.WithoutCancel(ctx), p.r.Now(), stopped)
+		return Result{ID: p.Run.ID}, stopped
+	}
 	// What the recorder does from here on must not be cut short by the signals that are meant for the command.
 	quiet := context.WithoutCancel(ctx)
 	var background sync.WaitGroup
@@ -118,6 +123,7 @@ func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, befor
 	at := schema.At(finished)
 	outputs, metrics, reasons := p.collectOutputs(ctx, before)
 	drift := p.recheck(ctx)
+	reasons = append(reasons, p.recaptureAtEnd(ctx)...)
 	var docs []schema.Document
 	if len(outputs) > 0 || len(metrics) > 0 {
 		doc := p.document(schema.KindOutput, at)

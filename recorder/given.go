@@ -33,6 +33,10 @@ func (p *Planned) takeGiven() error {
 		seen := p.enterContainer(&place, given.Root, rel, given.Sources)
 		maps.Copy(values, seen.typed)
 		absolute = seen.absolute
+		values[CodeRootName] = containerRoot
+		if given.Paths[MetricsName] != "" {
+			values[MetricsName] = given.Paths[MetricsName]
+		}
 	} else {
 		place.env = req.Environ
 		maps.Copy(values, given.Paths)
@@ -45,6 +49,7 @@ func (p *Planned) takeGiven() error {
 		for _, i := range given.Images {
 			values[i.Name] = pinnedRef(i)
 		}
+		values[CodeRootName] = given.Root
 	}
 	var err error
 	p.place, err = p.completePlacement(place, given.Template, values, absolute)

@@ -51,8 +51,11 @@ func (p *Planned) pinJob() error {
 	if err := errors.Join(failures...); err != nil && !p.req.BestEffort {
 		return err
 	}
-	if len(images) == 0 && len(plan.Images) > 0 {
-		return nil
+	for _, pin := range plan.Images {
+		if len(pin.Where) > 0 && pin.PinnedReference(true) == "" { // only with --best-effort does one come this far
+			plan.Reasons = append(plan.Reasons, schema.Reason{Code: "spec-unpinned", Subject: schema.Text("image:" + pin.Name), Text: "not every image could be pinned, so there is no pinned spec"})
+			return nil
+		}
 	}
 	stamp := p.Run.ID
 	if job.NoStamp {

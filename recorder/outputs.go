@@ -42,8 +42,14 @@ func (p *Planned) outputSignatures() map[string]signature {
 			signed[o.Name] = sign(string(o.Path.Located))
 		}
 	}
+	if p.Run.MetricsFile != nil {
+		signed[metricsSignature] = sign(string(p.Run.MetricsFile.Located))
+	}
 	return signed
 }
+
+// metricsSignature is the key of the metrics file among the signatures; no output can have the name.
+const metricsSignature = "(metrics)"
 
 // sign takes sizes and times, not contents: only "was it written at all?" is asked.
 func sign(path string) signature {
@@ -88,6 +94,9 @@ func (p *Planned) collectOutputs(ctx context.Context, before map[string]signatur
 		at := string(o.Path.Located)
 		was := before[o.Name]
 		o.Stale = was.exists && sign(at) == was
+		if was.exists && !o.Stale {
+			o.Reasons = append(o.Reasons, schema.Reason{Code: "existed-before", Subject: o.Path.Typed, Text: "it existed before the run; if the command read it, that is an input which is not recorded"})
+		}
 		found, err := p.r.Outputs.HashOutput(ctx, at, p.staged)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -108,7 +117,10 @@ func (p *Planned) collectOutputs(ctx context.Context, before map[string]signatur
 	}
 	if p.Run.MetricsFile != nil {
 		var err error
-		if metrics, err = readMetrics(string(p.Run.MetricsFile.Located)); err != nil {
+		if was := before[metricsSignature]; was.exists && sign(string(p.Run.MetricsFile.Located)) == was {
+			reasons = append(reasons, schema.Reason{Code: "metrics-stale", Subject: p.Run.MetricsFile.Typed, Text: "it was there before and the run did not write it, so its metrics are not the run's"})
+			p.r.warnf("metrics: %s was there before and the run did not write it", p.Run.MetricsFile.Typed)
+		} else if metrics, err = readMetrics(string(p.Run.MetricsFile.Located)); err != nil {
 			reasons = append(reasons, schema.Reason{Code: "metrics-unread", Subject: p.Run.MetricsFile.Typed, Text: err.Error()})
 			p.r.warnf("metrics: %v", err)
 		}

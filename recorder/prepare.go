@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/runpin/runpin/recorder/process"
@@ -39,6 +40,9 @@ func (r *Recorder) prepare(ctx context.Context, req Request) (*Planned, error) {
 	}
 	if err == nil {
 		err = p.ensureImage(ctx)
+	}
+	if err == nil && req.Rerun == nil {
+		err = p.recaptureBeforeStart(ctx)
 	}
 	if err != nil {
 		p.staged.close()
@@ -81,6 +85,16 @@ func (req Request) check() error {
 	case req.NoCode && len(req.Code) > 0:
 		return bad("drop one of the two", "--code and --no-code exclude each other")
 	}
+	for what, text := range map[string]string{"name": req.Name, "project": req.Project} {
+		if redact.Param(what, text) {
+			return bad("a record keeps no secrets", "the %s of the run looks like a secret", what)
+		}
+	}
+	for k, v := range req.Labels {
+		if redact.Param(k, v) {
+			return bad("a record keeps no secrets", "label %q looks like a secret", k)
+		}
+	}
 	for _, name := range req.Require {
 		if !slices.Contains(RequireNames, name) {
 			return bad(fmt.Sprintf("known requirements: %v", RequireNames), "%q cannot be required", name)
@@ -97,9 +111,24 @@ func (req Request) check() error {
 		names[name] = kind
 		return nil
 	}
+	names[CodeRootName] = "path of the code"
+	for k := range req.Params {
+		if k == CodeRootName {
+			return bad("rename the param", "the name %q is taken by the path of the code", k)
+		}
+		names[k] = "param"
+	}
+	for _, i := range req.Images {
+		if other, taken := names[i.Name]; taken {
+			return bad("give each its own name: NAME=…", "the name %q stands for both a %s and an image", i.Name, other)
+		}
+	}
 	for _, d := range req.Datasets {
 		if err := claim("dataset", d.Name); err != nil {
 			return err
+		}
+		if at := localPath(d.URI, req.WorkDir); at != "" && under(req.WorkDir, at) {
+			return bad("name the directory that holds the data alone", "dataset %s is the working directory, or holds it: a rerun could not tell the data from the code", d.Name)
 		}
 	}
 	for _, o := range req.Outputs {
@@ -176,6 +205,7 @@ func (p *Planned) resolve(ctx context.Context) error {
 		})
 	}
 	codes := p.codeRequests(root)
+	p.codes, p.captured = codes, p.r.Now()
 	plan.Code = make([]schema.CodePin, len(codes))
 	for i, c := range codes {
 		attempt("code:"+c.Name, func() error {
@@ -198,6 +228,9 @@ func (p *Planned) resolve(ctx context.Context) error {
 		return errors.Join(failures...)
 	}
 	plan.Images = slices.DeleteFunc(plan.Images, func(i schema.ImagePin) bool { return i.Name == "" })
+	if p.hidden != nil {
+		plan.Images = append(plan.Images, *p.hidden)
+	}
 	return p.finishPlan(root)
 }
 
@@ -260,6 +293,9 @@ func (p *Planned) codeRequests(root string) []CodeRequest {
 			return nil
 		}
 		refs = []CodeRef{{Name: "code", Ref: "."}}
+	} else if req.Job == nil && !p.namesThisCheckout(refs, root) {
+		// What runs is what lies here, whatever else is named: it comes first, and is where a rerun starts.
+		refs = append([]CodeRef{{Name: "workdir", Ref: "."}}, refs...)
 	}
 	var excluded []Excluded
 	for _, dir := range p.r.StoreDirs {
@@ -284,6 +320,22 @@ func (p *Planned) codeRequests(root string) []CodeRequest {
 			AskRemote: slices.Contains(req.Require, "pushed"), Progress: p.r.Progress})
 	}
 	return out
+}
+
+func (p *Planned) namesThisCheckout(refs []CodeRef, root string) bool {
+	for _, c := range refs {
+		if strings.HasPrefix(c.Ref, "git+") {
+			continue
+		}
+		at := c.Ref
+		if !filepath.IsAbs(at) {
+			at = filepath.Join(p.req.WorkDir, at)
+		}
+		if there := p.r.CodeRoot(at); there == root && (root != "" || filepath.Clean(at) == p.req.WorkDir) {
+			return true
+		}
+	}
+	return false
 }
 
 // localPath gives the absolute path of a plain path or file: URI, or "" for another scheme.

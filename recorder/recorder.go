@@ -100,6 +100,9 @@ type Planned struct {
 	observed    []schema.Document // seen while the command ran, to be reported with its end
 	place       placement
 	environment <-chan seenEnvironment // one value; nil when there is nothing to look at
+	codes       []CodeRequest
+	captured    time.Time        // when the code was looked at
+	hidden      *schema.ImagePin // a container that the command starts where runpin cannot pin it
 	started     time.Time
 }
 

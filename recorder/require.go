@@ -24,6 +24,11 @@ func (p *Planned) checkRequired() error {
 				if c.Kind == schema.CodeGit && c.Dirty {
 					refuse("code:"+c.Name, "commit or stash them", "the checkout has uncommitted changes (--require clean)")
 				}
+				for _, x := range c.Excluded {
+					if x.Why == schema.ExcludedSecret {
+						refuse("code:"+c.Name, "add it to .gitignore, and give the secret in another way", "%s holds a secret and is withheld (--require clean)", x.Path)
+					}
+				}
 				if c.Kind == schema.CodeScript {
 					refuse("code:"+c.Name, "put the script under version control", "there is no git repository (--require clean)")
 				}

@@ -12,21 +12,24 @@ import (
 // maxSpecBytes bounds what is read back: rerun/jobspec takes no larger file.
 const maxSpecBytes = 4 << 20
 
-// PinnedSpec gives the job spec of a run with every image reference replaced by the recorded value, stamped with the id unless stamp is "". It needs the record
-// and its blobs only, neither network nor data, and gives the same bytes each time.
-func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, stamp schema.RunID) ([]byte, error) {
+// PinnedSpec gives the job spec of a run with every image reference replaced by the recorded value, stamped with the id unless stamp is "". withheld is
+// the spec where the record does not hold it, because it holds a secret. It needs the record and its blobs only, neither network nor data, and gives the same bytes each time.
+func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, withheld string, stamp schema.RunID) ([]byte, error) {
 	refuse := func(kind schema.Kind, hint, format string, args ...any) ([]byte, error) {
 		return nil, &schema.Error{Op: "rerun.spec", Kind: kind, Subject: "run " + run.ID.Short(), Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	if run.Job == nil {
 		return refuse(schema.Invalid, "runpin rerun "+run.ID.Short()+" --execute", "it was recorded from a command, not from a job spec: there is no spec to print")
 	}
-	if run.Job.Blob == nil {
-		return refuse(schema.Gone, "pin the file that you still have: runpin record --job FILE --pinned -", "its job spec was withheld because it holds a secret")
-	}
-	data, err := readBlob(ctx, blobs, *run.Job.Blob, maxSpecBytes)
-	if err != nil {
-		return nil, err
+	data := []byte(withheld + "\n")
+	switch {
+	case run.Job.Blob != nil:
+		var err error
+		if data, err = readBlob(ctx, blobs, *run.Job.Blob, maxSpecBytes); err != nil {
+			return nil, err
+		}
+	case withheld == "":
+		return refuse(schema.Invalid, "give the file: --secret job=@FILE", "its job spec was withheld because it holds a secret")
 	}
 	spec, err := jobspec.Read(string(run.Job.Path.Typed), data)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -57,6 +59,9 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 		return result, err
 	}
 	result.Preflight = r.Preflight(ctx, req.Run, PreflightOptions{At: req.At, Deep: req.Deep})
+	if ctx.Err() != nil {
+		return result, interrupted()
+	}
 	if err := Blocking(result.Preflight, r.needs(req.Run, prepared)); err != nil {
 		return result, err
 	}
@@ -67,8 +72,15 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return result, err
 	}
+	if ctx.Err() != nil {
+		return result, interrupted() // how a run that was cut short compares says nothing
+	}
 	result.Verdict = Judge(req.Run, result.Run, req.Tolerances)
 	return result, r.SaveVerdict(ctx, result.Run.ID, &result.Verdict)
+}
+
+func interrupted() error {
+	return &schema.Error{Op: "rerun", Kind: schema.Interrupted, Subject: "rerun", Err: fmt.Errorf("interrupted")}
 }
 
 // plan works out what the rerun is made of, without looking at the world.
@@ -149,11 +161,11 @@ func chooseLauncher(p *Prepared, on string) error {
 	}
 }
 
-// startsContainerItself: COMMAND was `podman run …`, which the recorder rewrote to the digest.
+// startsContainerItself: COMMAND was `podman run …`, in which the recorder put the digest in the image's place.
 func (p *Prepared) startsContainerItself() bool {
 	for _, i := range p.Images {
-		for _, arg := range p.Of.CommandTemplate {
-			if string(arg) == "{"+i.Name+"}" {
+		for _, where := range i.Where {
+			if strings.HasPrefix(string(where), "argument ") {
 				return true
 			}
 		}
@@ -167,7 +179,8 @@ func (p *Prepared) InContainer() bool { return p.Launcher != "local" && !p.start
 func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 	needed := map[string]bool{}
 	for _, i := range run.Images {
-		if p.InContainer() || p.startsContainerItself() {
+		hidden := slices.ContainsFunc(i.Reasons, func(r schema.Reason) bool { return r.Code == "unpinned-container" })
+		if p.InContainer() || p.startsContainerItself() || hidden {
 			needed["image:"+i.Name] = true
 		}
 	}

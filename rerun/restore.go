@@ -16,6 +16,7 @@ import (
 // Below req.Dir, code/ is the checkout; a data set that stood in the checkout, or beside it, is put at the same relative place; outputs that were written to an
 // absolute path go to outputs/NAME.
 func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err error) {
+	_, missing := os.Lstat(req.Dir)
 	if err := emptyDir(req.Dir); err != nil {
 		return err
 	}
@@ -25,16 +26,20 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 	}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(dir)
+			clearDir(dir, missing != nil)
 		}
 	}()
 	p.Root = filepath.Join(dir, "code")
 	if err := r.restoreCode(ctx, p); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(p.commandDir(), 0o755); err != nil {
+	if err := p.writeSecretFiles(dir); err != nil {
 		return err
 	}
+	if err := mkdirInside(p.commandDir(), dir); err != nil {
+		return err
+	}
+	slices.SortStableFunc(p.Datasets, func(a, b schema.DatasetPin) int { return len(p.placed(a, dir)) - len(p.placed(b, dir)) }) // one may lie in another
 	for i := range p.Datasets {
 		if err := r.placeDataset(ctx, req, p, &p.Datasets[i], dir); err != nil {
 			return err
@@ -45,7 +50,31 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 			return err
 		}
 	}
-	return p.placeMetrics(dir)
+	if err := p.placeMetrics(dir); err != nil {
+		return err
+	}
+	p.linkInterpreter(dir)
+	p.moveEnvironment()
+	return nil
+}
+
+// clearDir takes back what was restored; a directory that the user made stays.
+func clearDir(dir string, whole bool) {
+	if whole {
+		_ = os.RemoveAll(dir)
+		return
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+	}
+}
+
+func (p *Prepared) placed(pin schema.DatasetPin, dir string) string {
+	if pin.Path == nil {
+		return ""
+	}
+	return p.place(*pin.Path, dir)
 }
 
 func (r *Rerunner) restoreCode(ctx context.Context, p *Prepared) error {
@@ -193,7 +222,18 @@ func (p *Prepared) placeOutput(o *schema.Output, dir string) error {
 	}
 	moved.Located = schema.Text(at)
 	o.Path = &moved
-	return mkdirInside(filepath.Dir(at), dir)
+	if err := mkdirInside(filepath.Dir(at), dir); err != nil {
+		return err
+	}
+	return dropLink(at)
+}
+
+// dropLink removes a link that the restored code has where the run is to write: it could lead to the original's output.
+func dropLink(at string) error {
+	if info, err := os.Lstat(at); err == nil && info.Mode()&os.ModeSymlink != 0 {
+		return os.Remove(at)
+	}
+	return nil
 }
 
 func (p *Prepared) placeMetrics(dir string) error {
@@ -201,18 +241,29 @@ func (p *Prepared) placeMetrics(dir string) error {
 		return nil
 	}
 	moved := *p.Metrics
-	if at := p.place(*p.Metrics, dir); at != "" {
-		moved.Located = schema.Text(at)
-		p.Metrics = &moved
-		return mkdirInside(filepath.Dir(at), dir)
+	at := p.place(*p.Metrics, dir)
+	p.Paths["metrics"] = string(moved.Typed)
+	if at == "" {
+		at = filepath.Join(dir, "outputs", "metrics", filepath.Base(string(moved.Typed)))
+		p.Paths["metrics"] = at
+	} else if filepath.IsAbs(string(moved.Typed)) {
+		p.Paths["metrics"] = at
 	}
-	p.Metrics = nil // it lay outside the checkout; the original's is not read again
-	return nil
+	moved.Located = schema.Text(at)
+	p.Metrics = &moved
+	if err := mkdirInside(filepath.Dir(at), dir); err != nil {
+		return err
+	}
+	return dropLink(at)
 }
 
-// checkOutputs refuses a rerun that would write over an output of the original.
+// checkOutputs refuses a rerun that would write over an output, or the metrics, of the original.
 func (p *Prepared) checkOutputs() error {
-	for _, o := range p.Outputs {
+	outputs := slices.Clone(p.Outputs)
+	if p.Metrics != nil {
+		outputs = append(outputs, schema.Output{Name: "metrics", Path: p.Metrics})
+	}
+	for _, o := range outputs {
 		refuse := func(hint, format string, args ...any) error {
 			return &schema.Error{Op: "rerun", Kind: schema.Conflict, Subject: "output " + o.Name, Err: fmt.Errorf(format, args...), Hint: hint}
 		}

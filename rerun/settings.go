@@ -2,6 +2,7 @@ package rerun
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -69,6 +70,9 @@ func (p *Prepared) setArgument(flag, value string, refuse func(string, string, .
 	p.Template = slices.Clone(p.Template)
 	i := at[0]
 	if old, ok := strings.CutPrefix(p.Template[i], flag+"="); ok {
+		if was, isParam := p.setPlaceholder(old, value); isParam {
+			return was, nil
+		}
 		p.Template[i] = flag + "=" + value
 		return old, nil
 	}
@@ -76,35 +80,55 @@ func (p *Prepared) setArgument(flag, value string, refuse func(string, string, .
 		return "", refuse("", "%s has no value to replace", flag)
 	}
 	old := p.Template[i+1]
+	if was, isParam := p.setPlaceholder(old, value); isParam {
+		return was, nil
+	}
 	p.Template[i+1] = value
 	return old, nil
 }
 
-// takeSecrets asks for every withheld argument; what else was withheld cannot be put back by an argument and is refused.
+// setPlaceholder sets the param when a flag's value is its place: the record then says so too.
+func (p *Prepared) setPlaceholder(place, value string) (was string, isParam bool) {
+	name := strings.TrimSuffix(strings.TrimPrefix(place, "{"), "}")
+	old, known := p.Params[name]
+	if !known || place != "{"+name+"}" {
+		return "", false
+	}
+	p.Params[name] = schema.Text(value)
+	return string(old), true
+}
+
+// takeSecrets asks for everything that was withheld: arguments and params by name, files of the code by path.
 func (p *Prepared) takeSecrets(given map[string]string) error {
-	var missing []string
+	needed := map[string]bool{}
 	for _, w := range p.Withheld {
-		switch {
-		case w.What == "argument":
-			if value, ok := given[w.Name]; ok {
-				p.Secrets[w.Name] = value
-			} else {
-				missing = append(missing, "--secret "+w.Name+"=@FILE")
-			}
-		case w.What == "param":
-			if value, ok := given[w.Name]; ok {
-				if p.Params == nil {
-					p.Params = map[string]schema.Text{}
-				}
-				p.Secrets[w.Name] = value
-			} else {
-				missing = append(missing, "--secret "+w.Name+"=@FILE")
+		if w.What == "argument" || w.What == "param" {
+			needed[w.Name] = true
+		}
+	}
+	for _, c := range p.Code {
+		for _, x := range c.Excluded {
+			if x.Why == schema.ExcludedSecret {
+				needed[string(x.Path)] = true
 			}
 		}
 	}
+	var missing []string
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		value, ok := given[name]
+		if !ok {
+			missing = append(missing, "--secret "+name+"=@FILE")
+		}
+		p.Secrets[name] = value
+	}
 	if len(missing) > 0 {
-		return &schema.Error{Op: "rerun.secret", Kind: schema.Invalid, Subject: "run " + p.Of.ID.Short(), Err: fmt.Errorf("its command holds a secret that was withheld from the record"),
+		return &schema.Error{Op: "rerun.secret", Kind: schema.Invalid, Subject: "run " + p.Of.ID.Short(), Err: fmt.Errorf("it used a secret that was withheld from the record"),
 			Hint: "give it: " + strings.Join(missing, " ")}
+	}
+	for name := range given {
+		if !needed[name] {
+			return &schema.Error{Op: "rerun.secret", Kind: schema.Invalid, Subject: "--secret " + name, Err: fmt.Errorf("nothing of that name was withheld from run %s", p.Of.ID.Short())}
+		}
 	}
 	return nil
 }

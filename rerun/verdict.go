@@ -2,6 +2,7 @@ package rerun
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -54,6 +55,14 @@ func Judge(old, new schema.Run, tol Tolerances) schema.Verdict {
 	}
 	v.Outputs = compareOutputs(old, new)
 	v.Metrics = compareMetrics(old, new, tol)
+	for _, side := range []struct {
+		who string
+		run schema.Run
+	}{{"the original", old}, {"the rerun", new}} {
+		for _, d := range side.run.Drift {
+			return cannot("%s changed while %s used it: %s", d.Pin, side.who, d.Text)
+		}
+	}
 	if code(old) != code(new) {
 		v.Result, v.Cause = schema.Differs, fmt.Sprintf("the command ended with exit code %d; the original ended with %d", code(new), code(old))
 		return v
@@ -75,12 +84,24 @@ func Judge(old, new schema.Run, tol Tolerances) schema.Verdict {
 			return cannot("neither run declared an output or a metric")
 		}
 		v.Result = schema.Identical
-	case len(tol.Metrics) > 0 && metrics[schema.Differs] == 0 && metrics[schema.Equivalent]+metrics[schema.Identical] > 0:
+	case tolerated(v.Metrics, tol) && metrics[schema.Differs] == 0 && allWritten(v.Outputs):
 		v.Result, v.Cause = schema.Equivalent, "the metrics agree within the tolerance that was given"
 	default:
 		v.Result, v.Cause = schema.Differs, cause(old, new, v)
 	}
 	return v
+}
+
+// tolerated reports whether a tolerance that was given covers one of the metrics: only then can the metrics speak for outputs that differ.
+func tolerated(metrics []schema.MetricComparison, tol Tolerances) bool {
+	return slices.ContainsFunc(metrics, func(m schema.MetricComparison) bool { _, given := tol.Metrics[m.Name]; return given })
+}
+
+// allWritten reports whether both runs wrote every output: what is missing is no matter of tolerance.
+func allWritten(outputs []schema.OutputComparison) bool {
+	return !slices.ContainsFunc(outputs, func(o schema.OutputComparison) bool {
+		return o.Result != schema.Identical && (o.Want == "" || o.Got == "")
+	})
 }
 
 func code(r schema.Run) int {
@@ -163,6 +184,11 @@ func compareMetrics(old, new schema.Run, tol Tolerances) []schema.MetricComparis
 		}
 		out = append(out, c)
 	}
+	for _, name := range slices.Sorted(maps.Keys(new.Metrics)) {
+		if _, known := old.Metrics[name]; !known {
+			out = append(out, schema.MetricComparison{Name: name, Result: schema.Differs, Got: new.Metrics[name], Reason: "the original has no such metric"})
+		}
+	}
 	return out
 }
 
@@ -192,12 +218,6 @@ func cause(old, new schema.Run, v schema.Verdict) string {
 	if len(new.Relaxed) > 0 && new.Relaxed[0].Code == "set" {
 		return fmt.Sprintf("%s was %s", new.Relaxed[0].Subject, new.Relaxed[0].Text)
 	}
-	if len(new.Drift) > 0 {
-		return fmt.Sprintf("%s changed while the rerun used it: %s", new.Drift[0].Pin, new.Drift[0].Text)
-	}
-	if len(old.Drift) > 0 {
-		return fmt.Sprintf("%s changed while the original used it: %s", old.Drift[0].Pin, old.Drift[0].Text)
-	}
 	what := "the metrics differ"
 	for _, o := range v.Outputs {
 		if o.Result == schema.Differs {
@@ -210,6 +230,18 @@ func cause(old, new schema.Run, v schema.Verdict) string {
 			if d.Class == schema.ClassMust && d.Subject != "outputs" && d.Subject != "metrics" {
 				return what + "; the first difference between the runs: " + d.Text
 			}
+		}
+	}
+	for _, o := range old.Outputs {
+		for _, r := range o.Reasons {
+			if r.Code == "existed-before" {
+				return what + "; output " + o.Name + " existed before the original ran, which may have read it"
+			}
+		}
+	}
+	for _, r := range old.Reasons {
+		if r.Code == "code-edited" || r.Code == "stdin-unrecorded" {
+			return what + "; of the original it is known that " + r.Text
 		}
 	}
 	if v.SameInputs != nil && *v.SameInputs {

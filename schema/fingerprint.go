@@ -191,6 +191,11 @@ func (p CodePin) fingerprint() (f fingerprintCode, why string) {
 		return f, "the tree of the checkout is not known"
 	}
 	f.Tree = p.Tree
+	for _, x := range p.Excluded {
+		if x.Why == ExcludedSecret {
+			why = "a file of it holds a secret and was withheld"
+		}
+	}
 	for _, o := range p.LFS {
 		if o.OID == "" {
 			why = "the content of an LFS object is not known"

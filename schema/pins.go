@@ -123,7 +123,7 @@ type CodePin struct {
 	Detached   bool              `json:"detached,omitempty"`
 	Shallow    bool              `json:"shallow,omitempty"`
 	Sparse     bool              `json:"sparse,omitempty"`
-	Dirty      bool              `json:"dirty,omitempty"`   // Tree differs from CommitTree
+	Dirty      bool              `json:"dirty,omitempty"`   // the checkout, or a submodule's, differs from its commit
 	Changes    *BlobRef          `json:"changes,omitempty"` // a [Changes] blob; present exactly when Dirty
 	Summary    *ChangeSummary    `json:"summary,omitempty"`
 	LFS        []LFSObject       `json:"lfs,omitempty"`        // objects that the checkout's tree points at
@@ -212,7 +212,10 @@ type ScriptFile struct {
 	Mode string  `json:"mode,omitempty"` // 100644 or 100755
 }
 
-// Exclusion is a path (a directory ends with /) that is not part of the code, and why: "dataset", "output", "store", "debris", "notebook-output".
+// ExcludedSecret is the [Exclusion.Why] of an untracked file that holds a secret: it was withheld, and a rerun asks for it.
+const ExcludedSecret = "secret"
+
+// Exclusion is a path (a directory ends with /) that is not part of the code, and why: "dataset", "output", "store", "debris", "notebook-output", "secret".
 type Exclusion struct {
 	Path Text   `json:"path"`
 	Why  string `json:"why"`

@@ -124,7 +124,7 @@ func (f *Filter) tests() ([][]termTest, error) {
 		case k == "":
 			return nil, invalid("store.list", fmt.Sprintf("label %q", schema.Shorten(kv, 160)), "write K=V, or K for any value", "it has no name")
 		case !hasValue:
-			out = append(out, []termTest{{"(kind = $? AND name = $?)", []any{termLabel, indexText(k)}}})
+			out = append(out, []termTest{exactly(termLabelName, "", k)})
 		default:
 			out = append(out, []termTest{exactly(termLabel, k, orEmpty(v))})
 		}
@@ -164,9 +164,6 @@ func imageTests(value string) ([]termTest, error) {
 			tests = append(tests, t)
 		}
 		return tests, nil
-	}
-	if text := indexText(value); text == value { // a repository is found in the references that begin with it
-		tests = append(tests, between(termImageRef, value+":", value+";"), between(termImageRef, value+"@", value+"A"))
 	}
 	return tests, nil
 }

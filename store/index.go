@@ -95,11 +95,15 @@ func (g *gatherer) image(p schema.ImagePin) {
 	for _, d := range []schema.Digest{p.IndexDigest, p.PlatformDigest, p.ConfigDigest, p.FileDigest} {
 		g.add(termImage, "", string(d))
 	}
-	ref := string(p.Ref)
-	g.add(termImageRef, "", ref)
-	if rest, ok := strings.CutPrefix(ref, p.Repository); !ok || (rest != "" && rest[0] != ':' && rest[0] != '@') {
-		g.add(termImageRef, "", p.Repository)
+	g.add(termImageRef, "", string(p.Ref))
+	repository := p.Repository
+	if repository == "" { // of a pin that was never resolved
+		repository, _, _ = strings.Cut(string(p.Ref), "@")
+		if at := strings.LastIndexByte(repository, ':'); at > strings.LastIndexByte(repository, '/') {
+			repository = repository[:at]
+		}
 	}
+	g.add(termImageRef, "", repository)
 }
 
 func (g *gatherer) code(p schema.CodePin) {
@@ -190,6 +194,7 @@ func labelTerms(labels map[string]string) []term {
 	g := gatherer{}
 	for k, v := range labels {
 		g.add(termLabel, k, orEmpty(v))
+		g.add(termLabelName, "", k)
 	}
 	return g.terms
 }

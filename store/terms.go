@@ -25,6 +25,7 @@ const (
 	termListing     = "listing"  // the digest of a manifest or change list, where it is not a dataset's digest
 	termOutput      = "output"   // a digest
 	termLabel       = "label"
+	termLabelName   = "labelname" // with any value
 	termFingerprint = "fingerprint"
 	termParent      = "parent"
 	termRerunOf     = "rerun"

@@ -18,7 +18,7 @@ import (
 
 // run is the whole program but the process: it parses args, does what they say and gives the exit code.
 func run(ctx context.Context, args []string, env *Env) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	app := newApp(env)
 	argv, rest, err := permute(app, args)

@@ -41,7 +41,7 @@ The exit code is 14 when something is gone or changed, 15 when it could not be f
 				found := w.rerunner.Preflight(c.Context, run, rerun.PreflightOptions{At: at, Deep: c.Bool("deep")})
 				w.progress.clear()
 				if err := c.Context.Err(); err != nil {
-					return err
+					return &schema.Error{Op: "check", Kind: schema.Interrupted, Err: errInterrupted}
 				}
 				blocking := rerun.Blocking(found, nil)
 				failures = append(failures, blocking)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/runpin/runpin/recorder/redact"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -27,6 +28,9 @@ func labelCommand(env *Env) *cli.Command {
 				if err != nil {
 					return usageError("write <key>=<value>, or <key>- to remove", "%q is not a label", a)
 				}
+				if redact.Param(k, v) {
+					return usageError("a record keeps no secrets", "label %q looks like a secret", k)
+				}
 				label.Set[k] = v
 			}
 			return appendEvent(env, c, args[0], func(d *schema.Document) { d.Kind, d.Label = schema.KindLabel, &label })
@@ -42,6 +46,9 @@ func noteCommand(env *Env) *cli.Command {
 			args, err := arguments(c, 2, -1, "<run> and <text>")
 			if err != nil {
 				return err
+			}
+			if redact.Param("note", strings.Join(args[1:], " ")) {
+				return usageError("a record keeps no secrets", "the note holds what looks like a secret")
 			}
 			note := schema.Note{Text: schema.Text(strings.Join(args[1:], " ")), By: env.user()}
 			return appendEvent(env, c, args[0], func(d *schema.Document) { d.Kind, d.Note = schema.KindNote, &note })

@@ -257,6 +257,11 @@ func runRecord(ctx context.Context, env *Env, c *cli.Context, req recorder.Reque
 	if err := w.requireDurable(req.Require); err != nil {
 		return refused(req, err)
 	}
+	for _, path := range []string{c.String("id-file"), c.String("pinned")} {
+		if err := canWrite(path); err != nil {
+			return refused(req, err)
+		}
+	}
 	planned, err := w.recorder.Plan(ctx, req)
 	w.progress.clear()
 	if err != nil {
@@ -303,6 +308,9 @@ func writePinned(env *Env, c *cli.Context, planned *recorder.Planned) error {
 	switch {
 	case path == "":
 		return nil
+	case planned.Pinned == nil && c.Bool("best-effort"):
+		env.warn("no pinned spec is written: not every image of %s could be pinned", c.String("job"))
+		return nil
 	case planned.Pinned == nil:
 		return &schema.Error{Op: "record.pinned", Kind: schema.Unpinnable, Subject: c.String("job"), Err: fmt.Errorf("no image of it could be pinned; no pinned spec is written")}
 	case path == "-":
@@ -313,10 +321,23 @@ func writePinned(env *Env, c *cli.Context, planned *recorder.Planned) error {
 	}
 }
 
-// writeFile writes a file whole or not at all: to a temporary sibling, which is then renamed.
+// writeFile writes a file whole or not at all: to a temporary sibling, which is then renamed. A link is followed, and what is no regular file (a device,
+// a pipe) is written to as it is.
 func writeFile(path string, content []byte) error {
-	fail := func(err error) error {
-		return &schema.Error{Op: "write", Kind: schema.Unavailable, Subject: path, Err: err, Hint: "check that the directory exists, is writable and has room"}
+	fail := func(err error) error { return cannotWrite(path, err) }
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return fail(err)
+		}
+		_, err = file.Write(content)
+		if err := errors.Join(err, file.Close()); err != nil {
+			return fail(err)
+		}
+		return nil
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -334,4 +355,31 @@ func writeFile(path string, content []byte) error {
 		return fail(err)
 	}
 	return nil
+}
+
+func cannotWrite(path string, err error) error {
+	return &schema.Error{Op: "write", Kind: schema.Unavailable, Subject: path, Err: err, Hint: "check that the directory exists, is writable and has room"}
+}
+
+// canWrite finds out before a run is written down whether a file that will be written after it has a place.
+func canWrite(path string) error {
+	if path == "" || path == "-" {
+		return nil
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil {
+		if info.IsDir() {
+			return cannotWrite(path, errors.New("it is a directory"))
+		}
+		if !info.Mode().IsRegular() {
+			return nil
+		}
+	}
+	probe, err := os.CreateTemp(filepath.Dir(path), ".runpin-probe-*")
+	if err != nil {
+		return cannotWrite(path, err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }

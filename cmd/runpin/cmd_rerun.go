@@ -59,7 +59,11 @@ Your checkout and the original's outputs are never touched.
 }
 
 func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
-	for _, flag := range []string{"set", "at", "secret", "workdir", "on", "tolerance", "deep"} {
+	secrets, err := readSecrets(c)
+	if err != nil {
+		return err
+	}
+	for _, flag := range []string{"set", "at", "workdir", "on", "tolerance", "deep"} {
 		if c.IsSet(flag) {
 			return usageError("add --execute", "--%s is for a rerun that is executed", flag)
 		}
@@ -68,7 +72,7 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if c.Bool("no-stamp") {
 		stamp = ""
 	}
-	spec, err := rerun.PinnedSpec(c.Context, run, w.store, stamp)
+	spec, err := rerun.PinnedSpec(c.Context, run, w.store, secrets["job"], stamp)
 	if err != nil {
 		return err
 	}
@@ -99,7 +103,9 @@ func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	result, err := w.rerunner.Execute(c.Context, req)
 	w.progress.clear()
 	if err != nil {
-		_ = os.Remove(req.Dir) // when it was refused there is nothing in it
+		if !c.IsSet("workdir") {
+			_ = os.Remove(req.Dir) // when it was refused there is nothing in it
+		}
 		return err
 	}
 	if c.Bool("json") {
@@ -137,26 +143,16 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request
 		if strings.HasPrefix(k, "arg.") && strings.Count(s, "=") > 1 {
 			k, v, _ = strings.Cut(s, "=")
 		}
+		if redact.Param(k[strings.LastIndexByte(k, '.')+1:], v) {
+			return req, usageError("leave it as it was recorded, or set it in the environment", "--set %s looks like a secret, and settings are recorded", k)
+		}
 		req.Set = append(req.Set, rerun.Setting{Key: k, Value: v})
 	}
 	if req.At, err = keyValues("at", c.StringSlice("at")); err != nil {
 		return req, err
 	}
-	secrets, err := keyValues("secret", c.StringSlice("secret"))
-	if err != nil {
+	if req.Secrets, err = readSecrets(c); err != nil {
 		return req, err
-	}
-	req.Secrets = map[string]string{}
-	for name, from := range secrets {
-		path, isFile := strings.CutPrefix(from, "@")
-		if !isFile {
-			return req, usageError("put the secret into a file: --secret "+name+"=@FILE", "a secret on the command line can be seen by others")
-		}
-		data, err := readSmall(path, 1<<20)
-		if err != nil {
-			return req, usageError("", "--secret %s: %v", name, err)
-		}
-		req.Secrets[name] = redact.SecretFromFile(data)
 	}
 	tolerances, err := keyValues("tolerance", c.StringSlice("tolerance"))
 	if err != nil {
@@ -164,6 +160,27 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request
 	}
 	req.Tolerances, err = parseTolerances(tolerances)
 	return req, err
+}
+
+// readSecrets reads --secret NAME=@FILE: what was withheld from a record, each from a file, so that no secret stands on a command line.
+func readSecrets(c *cli.Context) (map[string]string, error) {
+	given, err := keyValues("secret", c.StringSlice("secret"))
+	if err != nil {
+		return nil, err
+	}
+	secrets := map[string]string{}
+	for name, from := range given {
+		path, isFile := strings.CutPrefix(from, "@")
+		if !isFile {
+			return nil, usageError("put the secret into a file: --secret "+name+"=@FILE", "a secret on the command line can be seen by others")
+		}
+		data, err := readSmall(path, 4<<20)
+		if err != nil {
+			return nil, usageError("", "--secret %s: %v", name, err)
+		}
+		secrets[name] = redact.SecretFromFile(data)
+	}
+	return secrets, nil
 }
 
 func parseTolerances(given map[string]string) (rerun.Tolerances, error) {

@@ -219,7 +219,7 @@ func (e *Env) showOutput(o schema.Output) {
 	}
 	e.field("output", "%s: %s = %s, %s", o.Name, o.URI, value, size(o.Bytes))
 	for _, r := range o.Reasons {
-		if !o.Missing {
+		if !o.Missing && r.Code != "existed-before" {
 			e.reasons([]schema.Reason{r})
 		}
 	}

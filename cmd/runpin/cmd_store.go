@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -128,6 +130,9 @@ folded in: reports wait there when the store could not take them.
 			for _, dir := range dirs {
 				n, err := spool.Import(c.Context, strings.TrimPrefix(dir, "spool:"), k.db)
 				total += n
+				if errors.Is(err, fs.ErrNotExist) && c.Args().Len() == 0 {
+					continue // nothing has had to wait
+				}
 				if err != nil {
 					return err
 				}

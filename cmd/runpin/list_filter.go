@@ -63,6 +63,8 @@ type constError string
 
 func (e constError) Error() string { return string(e) }
 
+const errInterrupted = constError("interrupted")
+
 const errNoFingerprint = constError("it has no fingerprint: not every input of it is pinned, or it has not ended")
 
 // parseSince reads a time: RFC 3339, a date, or an age such as 90m, 12h, 7d, 2w.

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -66,8 +67,22 @@ func TestScript(t *testing.T) {
 // scriptRegistry is an in-process registry whose answers a script can spoil with registry-is.
 type scriptRegistry struct {
 	inner http.Handler
+	mu    sync.Mutex
 	mode  string
 	asked int
+}
+
+func (r *scriptRegistry) is() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mode == "vanish-now" {
+		r.asked++
+		if r.asked > 2 { // the ping and the HEAD of the tag
+			return "vanished"
+		}
+		return "fine"
+	}
+	return r.mode
 }
 
 func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -76,7 +91,7 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(status)
 		fmt.Fprintf(w, `{"errors":[{"code":%q,"message":"as the script asked"}]}`, code)
 	}
-	switch r.mode {
+	switch r.is() {
 	case "denied":
 		fail(http.StatusUnauthorized, "UNAUTHORIZED")
 	case "broken":
@@ -91,13 +106,10 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 		r.inner.ServeHTTP(w, req)
-	case "vanish-now": // the tag answers once, what it names is gone
+	case "vanished": // the tag has answered; now what it names is gone
 		if strings.Contains(req.URL.Path, "/manifests/") {
-			r.asked++
-			if r.asked > 1 {
-				fail(http.StatusNotFound, "MANIFEST_UNKNOWN")
-				return
-			}
+			fail(http.StatusNotFound, "MANIFEST_UNKNOWN")
+			return
 		}
 		r.inner.ServeHTTP(w, req)
 	case "garbage":
@@ -220,7 +232,10 @@ func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdRegistryIs(ts *testscript.TestScript, neg bool, args []string) {
-	ts.Value("registry").(*scriptRegistry).mode = args[0]
+	r := ts.Value("registry").(*scriptRegistry)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mode = args[0]
 }
 
 // cmdMatches: matches FILE REGEXP… requires that FILE matches each expression.

@@ -224,6 +224,11 @@ func (r recording) Record(ctx context.Context, p rerun.Prepared) (schema.Run, in
 		req.In = p.Launcher
 	}
 	result, err := r.w.recorder.Record(ctx, req)
+	var coded *codedError
+	if errors.As(err, &coded) && coded.code != exitRefused { // 126 and 127 are for record; here something that the run needs is missing
+		err = &schema.Error{Op: "rerun", Kind: schema.Gone, Subject: "command", Err: coded.err,
+			Hint: "install it as it was; a directory such as .venv is part of the machine, not of the recorded code"}
+	}
 	return result.Run, result.Code, err
 }
 
@@ -257,6 +262,10 @@ func openRuns(ctx context.Context, env *Env, location string, mode access) (*kep
 	}
 	if err != nil {
 		return nil, atStore(err, location)
+	}
+	if mode == forWriting && db.ReadOnly() {
+		_ = db.Close()
+		return nil, &schema.Error{Op: "store", Kind: schema.Unavailable, Subject: location, Err: fmt.Errorf("the store cannot be written to"), Hint: "look at its permissions, or name another store with --store"}
 	}
 	k.db = db
 	return k, nil

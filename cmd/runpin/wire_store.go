@@ -81,11 +81,25 @@ func (w *wiring) requireDurable(required []string) error {
 // warnAboutPlan tells a person what the record will say, where it is less than they may think.
 func (w *wiring) warnAboutPlan(run schema.Run) {
 	for _, i := range run.Images {
-		if i.Use == schema.Claimed && len(run.Command) > 0 {
+		if i.Use == schema.Claimed && len(run.Command) > 0 && i.Name != "hidden" {
 			w.env.warn("image %s is only claimed: the command runs on this machine; use --in podman to run in it", i.Ref)
 		}
 		if i.Local {
 			w.env.warn("image %s is in no registry: the run cannot be rerun elsewhere until it is pushed", i.Ref)
+		}
+	}
+	for _, c := range run.Code {
+		for _, r := range c.Reasons {
+			if r.Code == "withheld" {
+				w.env.warn("%s: %s", r.Subject, r.Text)
+			}
+		}
+	}
+	for _, i := range run.Images {
+		for _, r := range i.Reasons {
+			if r.Code == "unpinned-container" {
+				w.env.warn("%s", r.Text)
+			}
 		}
 	}
 	for _, wh := range run.Withheld {

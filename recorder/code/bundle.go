@@ -14,20 +14,13 @@ import (
 )
 
 // bundle stores the commits that no remote has. Its pack is not thin, so that it can be read where the commits it builds on are had without
-// their history. Beyond the cap the commit alone, with all its files, is stored; beyond the cap even so, the run is refused.
+// their history. Beyond the cap the commit alone, with all its files, is stored; beyond the cap even so, the run is refused. So it is when
+// one of them holds a secret.
 func (s *session) bundle(ctx context.Context, j judge, repo *git.Repo, commit schema.ObjectID, tips []schema.ObjectID, prefix string) (*schema.BlobRef, error) {
 	if s.req.Sink == nil {
 		return nil, nil
 	}
-	var packer interface {
-		pack(ctx context.Context, w io.Writer, commit schema.ObjectID, tips []schema.ObjectID, alone bool) (prerequisites []schema.ObjectID, err error)
-	}
-	switch j := j.(type) {
-	case *programJudge:
-		packer = j
-	case *libraryJudge:
-		packer = j
-	}
+	p := j.(packer)
 	f, err := os.CreateTemp("", "runpin-bundle-*")
 	if err != nil {
 		return nil, err
@@ -35,9 +28,16 @@ func (s *session) bundle(ctx context.Context, j judge, repo *git.Repo, commit sc
 	defer os.Remove(f.Name())
 	defer f.Close()
 	limited := &cappedWriter{w: f, left: s.r.opts.MaxBundle}
-	prerequisites, err := packer.pack(ctx, limited, commit, tips, false)
-	if limited.over {
-		s.reason("bundle-snapshot", schema.Text(prefix), "the commits that no remote has are larger than "+humanBytes(s.r.opts.MaxBundle)+"; only the files of this commit are kept")
+	prerequisites, err := p.pack(ctx, limited, commit, tips, false)
+	if err == nil {
+		err = s.searchPacked(ctx, j, p, commit, tips, false, prefix)
+	}
+	if limited.over || errors.Is(err, errScanLimit) {
+		why := "are larger than " + humanBytes(s.r.opts.MaxBundle)
+		if !limited.over {
+			why = "hold more than the " + humanBytes(s.r.opts.maxScanned) + " that are searched for secrets"
+		}
+		s.reason("bundle-snapshot", schema.Text(prefix), "the commits that no remote has "+why+"; only the files of this commit are kept")
 		if err := f.Truncate(0); err != nil {
 			return nil, err
 		}
@@ -45,11 +45,16 @@ func (s *session) bundle(ctx context.Context, j judge, repo *git.Repo, commit sc
 			return nil, err
 		}
 		limited = &cappedWriter{w: f, left: s.r.opts.MaxBundle}
-		prerequisites, err = packer.pack(ctx, limited, commit, nil, true)
+		if prerequisites, err = p.pack(ctx, limited, commit, nil, true); err == nil {
+			err = s.searchPacked(ctx, j, p, commit, nil, true, prefix)
+		}
 	}
 	if limited.over {
 		return nil, unpinnable(repo.Root, fmt.Errorf("commit %s is on no remote, and its files hold more than the %s that a record keeps", commit.Short(), humanBytes(s.r.opts.MaxBundle)),
 			"git push, so that the record can name the remote")
+	}
+	if schema.IsKind(err, schema.Unpinnable) {
+		return nil, err // a secret
 	}
 	if err != nil {
 		return nil, unpinnable(repo.Root, fmt.Errorf("the commits that no remote has cannot be packed: %w", err), "git push, so that the record can name the remote")
@@ -59,6 +64,13 @@ func (s *session) bundle(ctx context.Context, j judge, repo *git.Repo, commit sc
 	}
 	ref, err := s.req.Sink.PutBlob(ctx, schema.BlobBundle, io.MultiReader(strings.NewReader(bundleHeader(commit, prerequisites)), f))
 	return &ref, err
+}
+
+// packer is what a judge can pack. eachPacked lists the commits and files of the pack that pack has just written for the same arguments, and
+// stops at the first error of visit.
+type packer interface {
+	pack(ctx context.Context, w io.Writer, commit schema.ObjectID, tips []schema.ObjectID, alone bool) (prerequisites []schema.ObjectID, err error)
+	eachPacked(ctx context.Context, commit schema.ObjectID, tips []schema.ObjectID, alone bool, visit func(packed) error) error
 }
 
 // bundleHeader writes what stands before the pack of a bundle (gitformat-bundle).

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/runpin/runpin/recorder/git"
 	"github.com/runpin/runpin/schema"
 )
 
 // CheckCode implements rerun.Code: it says whether RestoreCode would succeed. It writes to temporary directories alone, and may ask the
-// remotes of the pin. How is "object-present" (the clone in which it was recorded has it), "bundle", "ls-remote" (a remote advertises the
+// remotes of the pin. Files that were withheld because they hold a secret are named in Reason, and Remedy says how to give them: the state stays
+// available. How is "object-present" (the clone in which it was recorded has it), "bundle", "ls-remote" (a remote advertises the
 // commit), "fetched" (a remote gave it when asked by id), or "blobs" where no commit is needed.
 func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource) schema.Availability {
 	a := schema.Availability{Pin: "code:" + pin.Name, Ref: pin.Ref, Value: schema.Text(pin.Commit), How: "blobs"}
@@ -25,6 +28,7 @@ func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs sche
 	switch {
 	case err == nil:
 		a.State = schema.StateAvailable
+		a.Reason, a.Remedy = askForSecrets(pin.Excluded)
 		return a
 	case schema.IsKind(err, schema.Gone) || schema.IsKind(err, schema.Invalid):
 		a.State = schema.StateGone
@@ -35,6 +39,37 @@ func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs sche
 	}
 	a.Reason, a.Remedy = git.Redact(err.Error()), schema.HintOf(err)
 	return a
+}
+
+// maxAsked bounds the files that one sentence names.
+const maxAsked = 20
+
+// askForSecrets says which files were withheld because they hold a secret, and how they are given to a rerun.
+func askForSecrets(excluded []schema.Exclusion) (reason, remedy string) {
+	var names, flags []string
+	seen := map[schema.Text]bool{}
+	for _, e := range excluded {
+		if e.Why != excludedSecret || seen[e.Path] {
+			continue
+		}
+		seen[e.Path] = true
+		name := strconv.Quote(schema.Shorten(string(e.Path), 400))
+		names = append(names, name)
+		if plain := strings.Trim(name, `"`); plain == string(e.Path) && !strings.ContainsAny(plain, " '$`!*?[]{}()<>|&;#~=\"\\") {
+			name = plain
+		}
+		flags = append(flags, "--secret "+name+"=@FILE")
+	}
+	if len(names) == 0 {
+		return "", ""
+	}
+	more := ""
+	if over := len(names) - maxAsked; over > 0 {
+		more = fmt.Sprintf(" and %d more", over)
+		names, flags = names[:maxAsked], flags[:maxAsked]
+	}
+	return "withheld from the record because they hold a secret, and not restored: " + strings.Join(names, ", ") + more + "; a rerun has to be given them with --secret PATH=@FILE",
+		"give them to the rerun: " + strings.Join(flags, " ") + more
 }
 
 func gone(subject, hint string, format string, args ...any) error {
@@ -80,8 +115,8 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 		}
 	}
 	for _, o := range pin.LFS {
-		if plan.changed(string(o.Path)) {
-			continue // its bytes are in the record
+		if o.PointerOnly || plan.changed(string(o.Path)) {
+			continue // its bytes are in the record, or the pointer is all there was
 		}
 		if _, err := findLFSObject(pin, o); err != nil {
 			if len(plan.parts[0].source.urls) > 0 && lfsProgram() {

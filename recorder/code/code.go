@@ -22,6 +22,7 @@ type Options struct {
 	NoGit       bool             // judge with go-git even where there is a git program
 	MaxBytes    int64            // of all changed and untracked files of one checkout together; 50 MiB when 0
 	MaxBundle   int64            // of a bundle of commits that no remote has; 256 MiB when 0
+	maxScanned  int64            // content of commits that is searched for secrets before they are kept; 2 GiB when 0
 	NetworkTime time.Duration    // for one question to a remote; 60 s when 0. A restore may take as long as it takes
 }
 
@@ -42,6 +43,9 @@ func New(opts Options) *Resolver {
 	}
 	if opts.MaxBundle == 0 {
 		opts.MaxBundle = 256 << 20
+	}
+	if opts.maxScanned == 0 {
+		opts.maxScanned = maxScanned
 	}
 	if opts.NetworkTime == 0 {
 		opts.NetworkTime = time.Minute

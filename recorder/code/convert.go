@@ -215,9 +215,9 @@ func (w *work) identify(ctx context.Context, files []*standing) error {
 	for _, p := range sortedKeys(byPath) {
 		f, a := byPath[p], attributes[p]
 		switch {
-		case f.raw == f.HeadID:
 		case a.Filter == "lfs":
 			w.identifyLFS(f)
+		case f.raw == f.HeadID:
 		case strings.Contains(a.Filter, "crypt"):
 			return unpinnable(w.prefix+p, errEncrypted, "lock or exclude it, for instance with --dataset; its decrypted bytes are not put into a record")
 		case a.Filter != "":

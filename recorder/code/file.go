@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -274,6 +275,9 @@ func (w *work) keep(ctx context.Context, f *standing) error {
 	return nil
 }
 
+// excludedSecret is the [schema.Exclusion.Why] of a file that holds a secret.
+const excludedSecret = "secret"
+
 // withhold leaves an untracked file that holds a secret out of the record. An edited tracked one cannot be left out without recording
 // something that did not run.
 func (w *work) withhold(f *standing, finding string) error {
@@ -281,8 +285,9 @@ func (w *work) withhold(f *standing, finding string) error {
 	if f.HeadMode != 0 {
 		return unpinnable(path, fmt.Errorf("the edited file holds a secret (%s), which a record does not keep", finding), "move the secret to a variable or to an ignored file")
 	}
-	w.st.excluded = append(w.st.excluded, schema.Exclusion{Path: schema.Text(path), Why: "secret"})
-	w.reason("withheld", schema.Text(path), "it holds a secret ("+finding+") and is not part of the record; a restored checkout lacks it")
+	w.st.excluded = append(w.st.excluded, schema.Exclusion{Path: schema.Text(path), Why: excludedSecret})
+	w.reason("withheld", schema.Text(path), fmt.Sprintf("%q holds a secret (%s) and is not part of the record; a restored checkout lacks it", path, finding))
+	w.st.lfs = slices.DeleteFunc(w.st.lfs, func(o schema.LFSObject) bool { return string(o.Path) == path }) // its digest would tell of the secret
 	return nil
 }
 

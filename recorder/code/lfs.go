@@ -49,7 +49,7 @@ func formatPointer(oid schema.Digest, size int64) []byte {
 }
 
 // findLFS lists the objects behind the LFS files of the checkout. One whose pointer's size is not the file's becomes a suspect that is
-// judged like any other; one that lies there as a pointer is no object of this checkout.
+// judged like any other; one that lies there as a pointer is listed as such: its object is no part of this checkout.
 func (w *work) findLFS(ctx context.Context, j *programJudge, suspects, sameSize map[string]git.IndexEntry) error {
 	if !w.conversion.lfs && !w.conversion.unclear {
 		return nil
@@ -71,8 +71,18 @@ func (w *work) findLFS(ctx context.Context, j *programJudge, suspects, sameSize 
 			if err != nil {
 				return unpinnable(w.prefix+p, err, "git fsck tells what is missing")
 			}
-			if _, _, ok := parsePointer(content); ok && kind == "blob" {
-				w.reason("lfs-pointer", schema.Text(w.prefix+p), "the checkout holds the pointer, not the content: git lfs pull was not run")
+			oid, size, ok := parsePointer(content)
+			if _, later := suspects[p]; !ok || kind != "blob" || later {
+				continue
+			}
+			there, _, err := readStable(w.abs(p))
+			if err != nil {
+				return w.unreadable(p, err)
+			}
+			if bytes.Equal(there, content) {
+				w.addPointer(p, oid, size)
+			} else {
+				suspects[p] = e // an object that is as large as its pointer
 			}
 			continue
 		}
@@ -105,9 +115,20 @@ func (w *work) sizeOf(p string) int64 {
 	return info.Size()
 }
 
-// identifyLFS computes what git-lfs would: the pointer's id. A file that is a pointer stays one; an empty file has no pointer.
+// addPointer lists a file that holds the pointer where the object belongs.
+func (w *work) addPointer(p string, oid schema.Digest, size int64) {
+	w.st.lfs = append(w.st.lfs, schema.LFSObject{Path: schema.Text(w.prefix + p), OID: oid, Bytes: size, PointerOnly: true})
+	w.reason("lfs-pointer", schema.Text(w.prefix+p), "the checkout holds the pointer, not the content: git lfs pull was not run")
+}
+
+// identifyLFS computes what git-lfs would: the pointer's id. A file that is a pointer stays one; an empty file has no pointer, and what the
+// commit itself has without one stays as it is.
 func (w *work) identifyLFS(f *standing) {
-	if _, _, ok := parsePointer(f.content); ok || len(f.content) == 0 {
+	if oid, size, ok := parsePointer(f.content); ok {
+		w.addPointer(f.Path, oid, size)
+		return
+	}
+	if len(f.content) == 0 || f.raw == f.HeadID {
 		return
 	}
 	size := int64(len(f.content))

@@ -58,7 +58,7 @@ func lfsObjectIn(storage string, o schema.LFSObject) (string, error) {
 func (r *Resolver) placeLFS(ctx context.Context, p *git.Program, pin schema.CodePin, plan *restorePlan, tmp string) error {
 	fetched := map[string]bool{}
 	for _, o := range pin.LFS {
-		if plan.changed(string(o.Path)) {
+		if o.PointerOnly || plan.changed(string(o.Path)) {
 			continue
 		}
 		part := plan.partOf(string(o.Path))

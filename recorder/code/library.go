@@ -294,77 +294,86 @@ func (j *libraryJudge) reachable(_ context.Context, commit schema.ObjectID, tips
 }
 
 func (j *libraryJudge) pack(_ context.Context, w io.Writer, commit schema.ObjectID, tips []schema.ObjectID, alone bool) ([]schema.ObjectID, error) {
-	var builtOn []schema.ObjectID
-	var hashes []plumbing.Hash
-	remote, err := ancestors(j.lib, tips, nil)
+	builtOn, list, err := j.packedObjects(commit, tips, alone)
 	if err != nil {
 		return nil, err
+	}
+	hashes := make([]plumbing.Hash, len(list))
+	for i, o := range list {
+		hashes[i] = plumbing.NewHash(string(o.id))
+	}
+	_, err = packfile.NewEncoder(w, j.lib.Storage, false).Encode(hashes, 10)
+	return builtOn, err
+}
+
+// packedObjects lists what commit reaches and tips do not, and the commits that it builds on.
+func (j *libraryJudge) packedObjects(commit schema.ObjectID, tips []schema.ObjectID, alone bool) (builtOn []schema.ObjectID, list []packed, err error) {
+	remote, err := ancestors(j.lib, tips, nil)
+	if err != nil {
+		return nil, nil, err
 	}
 	own := map[schema.ObjectID]bool{commit: true}
 	if !alone {
 		if own, err = ancestors(j.lib, []schema.ObjectID{commit}, func(id schema.ObjectID) bool { return remote[id] }); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	have := map[schema.ObjectID]bool{}
 	for id := range own {
 		_, parents, err := git.CommitTree(j.lib, id)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, p := range parents {
 			if remote[p] && !have[p] && !alone {
 				have[p] = true
 				builtOn = append(builtOn, p)
-				if err := j.treeObjects(p, have); err != nil {
-					return nil, err
+				if _, err := j.treeObjects(p, have); err != nil {
+					return nil, nil, err
 				}
 			}
 		}
 	}
-	for id := range own {
-		hashes = append(hashes, plumbing.NewHash(string(id)))
-		objects := map[schema.ObjectID]bool{}
-		if err := j.treeObjects(id, objects); err != nil {
-			return nil, err
+	for _, id := range sortedKeys(own) {
+		list = append(list, packed{id: id, kind: "commit"})
+		added, err := j.treeObjects(id, have)
+		if err != nil {
+			return nil, nil, err
 		}
-		for o := range objects {
-			if !have[o] {
-				have[o] = true
-				hashes = append(hashes, plumbing.NewHash(string(o)))
-			}
-		}
+		list = append(list, added...)
 	}
-	_, err = packfile.NewEncoder(w, j.lib.Storage, false).Encode(hashes, 10)
-	return builtOn, err
+	return builtOn, list, nil
 }
 
-// treeObjects adds the trees and files of a commit to set.
-func (j *libraryJudge) treeObjects(commit schema.ObjectID, set map[schema.ObjectID]bool) error {
+// treeObjects adds the trees and files of a commit to have, and lists the ones that were not there. A tree that is there has all its own.
+func (j *libraryJudge) treeObjects(commit schema.ObjectID, have map[schema.ObjectID]bool) (added []packed, err error) {
 	tree, _, err := git.CommitTree(j.lib, commit)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var walk func(id schema.ObjectID) error
-	walk = func(id schema.ObjectID) error {
-		if set[id] {
+	var walk func(id schema.ObjectID, path string) error
+	walk = func(id schema.ObjectID, path string) error {
+		if have[id] {
 			return nil
 		}
-		set[id] = true
+		have[id] = true
+		added = append(added, packed{id: id, kind: "tree", path: path})
 		entries, err := git.ReadTree(j.lib, id)
 		for _, e := range entries {
 			switch {
 			case e.Mode == git.ModeTree:
-				if err := walk(e.ID); err != nil {
+				if err := walk(e.ID, path+e.Name+"/"); err != nil {
 					return err
 				}
-			case e.Mode != git.ModeSubmodule:
-				set[e.ID] = true
+			case e.Mode != git.ModeSubmodule && !have[e.ID]:
+				have[e.ID] = true
+				added = append(added, packed{id: e.ID, kind: "blob", path: path + e.Name})
 			}
 		}
 		return err
 	}
-	return walk(tree)
+	err = walk(tree, "")
+	return added, err
 }
 
 // listWithLibrary lists a remote's refs without the git program.

@@ -39,7 +39,8 @@ type CheckRequest struct {
 	Deep  bool
 }
 
-// PlaceRequest asks for a data set to appear at Dest, an absolute path at which nothing is yet.
+// PlaceRequest asks for a data set to appear at Dest, an absolute path at which nothing is yet. Without Copy links may stand for the files, never
+// for the directories of the data set: what is made or removed below Dest must not show in the original.
 type PlaceRequest struct {
 	Pin      schema.DatasetPin
 	At       Location

@@ -97,7 +97,8 @@ func (r *Resolver) CheckDataset(ctx context.Context, pin schema.DatasetPin, at s
 	return backend.Check(ctx, CheckRequest{Pin: pin, At: place, Given: at != "", Deep: deep})
 }
 
-// PlaceDataset makes the data set appear at dest, proved equal to pin.
+// PlaceDataset makes the data set appear at dest, proved equal to pin. Without copy its files may be links to the originals; its directories are
+// dest's own (see [PlaceRequest]).
 func (r *Resolver) PlaceDataset(ctx context.Context, pin schema.DatasetPin, at, dest string, copy bool, progress schema.Progress) error {
 	backend, place, err := r.placeOf(pin, at)
 	if err != nil {

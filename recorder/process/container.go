@@ -2,12 +2,12 @@ package process
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 )
 
 // ContainerCommand recognises `podman|docker [options] [container] run [options] IMAGE …` and gives the engine and the index of IMAGE in argv, so that
-// it can be replaced by the digest. It is not ok for any other command; see [ReadContainerCommand] for why.
+// it can be replaced by the digest. The index counts in the whole of argv, also behind wrapper programs (`sudo -E podman run …`, `env A=b timeout 60
+// docker run …`; see wrapper.go for which). It is not ok for any other command; see [ReadContainerCommand] for why.
 func ContainerCommand(argv []string) (engine string, imageIndex int, ok bool) {
 	c, err := ReadContainerCommand(argv)
 	if err != nil || c.Engine == "" {
@@ -30,13 +30,20 @@ type ContainerVariable struct {
 	Text  string
 }
 
+// runsNothing is the error of a command that the engine itself refuses or only answers with its help.
+type runsNothing string
+
+func (e runsNothing) Error() string { return string(e) }
+
 // ReadContainerCommand reads such a command. Engine is "" when argv is no such command at all; an error says that it is one and cannot be read:
-// an option that the tables do not know could take the image for its value, so nothing is guessed.
+// an option that the tables do not know could take the image for its value, so nothing is guessed. A wrapper program that cannot be read makes it
+// no such command; [HiddenContainer] tells of it.
 func ReadContainerCommand(argv []string) (Container, error) {
-	if len(argv) < 3 {
+	program, ok := unwrap(argv)
+	if !ok || len(argv)-program < 3 {
 		return Container{}, nil
 	}
-	engine := strings.TrimSuffix(filepath.Base(filepath.ToSlash(argv[0])), ".exe")
+	engine := programName(argv[program])
 	if engine == "podman-remote" {
 		engine = "podman"
 	}
@@ -44,7 +51,7 @@ func ReadContainerCommand(argv []string) (Container, error) {
 	if globals == nil {
 		return Container{}, nil
 	}
-	i, verb, err := skipOptions(argv, 1, globals, nil)
+	i, verb, err := skipOptions(argv, program+1, globals, nil)
 	if err != nil || verb == "container" {
 		if err == nil {
 			i, verb, err = skipOptions(argv, i+1, optionTable{}, nil)
@@ -52,7 +59,7 @@ func ReadContainerCommand(argv []string) (Container, error) {
 	}
 	switch {
 	case err != nil:
-		for _, a := range argv[1:] {
+		for _, a := range argv[program+1:] {
 			if a == "run" {
 				return Container{}, fmt.Errorf("%s: %w", engine, err)
 			}
@@ -69,7 +76,7 @@ func ReadContainerCommand(argv []string) (Container, error) {
 		case "rootfs":
 			return fmt.Errorf("--rootfs runs a directory, not an image")
 		case "help":
-			return fmt.Errorf("--help runs nothing")
+			return runsNothing("--help runs nothing")
 		}
 		return nil
 	})
@@ -77,7 +84,7 @@ func ReadContainerCommand(argv []string) (Container, error) {
 		return Container{}, fmt.Errorf("%s run: %w", engine, err)
 	}
 	if c.Image >= len(argv) || argv[c.Image] == "" {
-		return Container{}, fmt.Errorf("%s run: no image is given", engine)
+		return Container{}, runsNothing(engine + " run: no image is given")
 	}
 	return c, nil
 }
@@ -107,7 +114,7 @@ func skipOptions(argv []string, i int, table optionTable, seen func(option strin
 			at := i
 			if takes && !attached {
 				if i++; i >= len(argv) {
-					return 0, "", fmt.Errorf("--%s lacks its value", name)
+					return 0, "", runsNothing("--" + name + " lacks its value")
 				}
 				at, value = i, argv[i]
 			}
@@ -152,7 +159,7 @@ func shortOptions(argv []string, i int, table optionTable, tell func(string, int
 			return i, tell(name, i, strings.TrimPrefix(rest, "="))
 		}
 		if i+1 >= len(argv) {
-			return 0, fmt.Errorf("-%s lacks its value", name)
+			return 0, runsNothing("-" + name + " lacks its value")
 		}
 		return i + 1, tell(name, i+1, argv[i+1])
 	}

@@ -49,7 +49,7 @@ func TestContainerCommand(t *testing.T) {
 		{"docker buildx run x", "", "", ""},
 		{"python train.py run img", "", "", ""},
 		{"nerdctl run img", "", "", ""},
-		{"sudo podman run img", "", "", ""},
+		{"sudo podman run img", "podman", "img", ""},
 		{"", "", "", ""},
 	} {
 		argv := strings.Fields(c.in)
@@ -70,7 +70,8 @@ func TestContainerCommand(t *testing.T) {
 }
 
 func FuzzContainerCommand(f *testing.F) {
-	for _, s := range []string{"podman run img", "docker -H x run -it --env=A=b img x", "podman run --", "docker run -e", "podman container run -vvv"} {
+	for _, s := range []string{"podman run img", "docker -H x run -it --env=A=b img x", "podman run --", "docker run -e", "podman container run -vvv",
+		"sudo -u x -E env - A=b nice -5 timeout -k 1 5s docker run -it img x", "taskset -c 0 numactl --membind 0 podman run img", "env -S x", "chrt -f 10 nice"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -277,7 +277,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("runpin spool 1\nend 0\n"))
 	f.Add([]byte("runpin spool 1\nblob file " + string(storetest.Digest("x")) + " 10 00000000000000000000\n\nend 1\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		path := filepath.Join(dir, "fuzz.report")
+		path := filepath.Join(t.TempDir(), "fuzz.report") // a new file each time: replacing one waits for the disk
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

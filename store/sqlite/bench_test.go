@@ -179,7 +179,7 @@ func many(b *testing.B) (*store.Store, int) {
 			b.Fatal(err)
 		}
 	}
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("runpin-bench-v2-%d.db", n))
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("runpin-bench-v3-%d.db", n))
 	s := open(b, path, store.Options{})
 	stats, err := s.List(ctx, store.Filter{Params: []string{fmt.Sprint("seed=", n-1)}})
 	if err != nil {

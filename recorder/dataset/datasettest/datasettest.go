@@ -285,7 +285,29 @@ func testPlace(t *testing.T, kit Kit) {
 		if err := r.PlaceDataset(context.Background(), pin, "", dest, copied, nil); !schema.IsKind(err, schema.Conflict) {
 			t.Errorf("copy %v: placed over another: %v", copied, err)
 		}
-		if copied { // a copy is one's own
+		if a := r.CheckDataset(context.Background(), pin, dest, true); a.State != schema.StateAvailable {
+			t.Errorf("copy %v: what was placed is %+v", copied, a)
+		}
+		// The directories are one's own: what is made, renamed and removed in them stays there.
+		for name := range files {
+			path := filepath.Join(dest, filepath.FromSlash(name))
+			if err := errors.Join(os.WriteFile(filepath.Join(filepath.Dir(path), "new"), nil, 0o666), os.Rename(path, path+".moved")); err != nil {
+				t.Errorf("copy %v: %v", copied, err)
+			}
+		}
+		if d := r.RecheckDataset(context.Background(), pin); d != nil {
+			t.Errorf("copy %v: making files below it changed the original: %+v", copied, d)
+		}
+		if err := os.RemoveAll(dest); err != nil {
+			t.Error(err)
+		}
+		if a := r.CheckDataset(context.Background(), pin, "", true); a.State != schema.StateAvailable {
+			t.Errorf("copy %v: removing it changed the original: %+v", copied, a)
+		}
+		if err := r.PlaceDataset(context.Background(), pin, "", dest, copied, nil); err != nil {
+			t.Errorf("copy %v: placed again: %v", copied, err)
+		}
+		if copied { // a copy's files are one's own too
 			if err := os.WriteFile(filepath.Join(dest, "labels.csv"), []byte("mine"), 0o666); err != nil {
 				t.Error(err)
 			}

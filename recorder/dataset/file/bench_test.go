@@ -55,6 +55,18 @@ func BenchmarkSmallFiles(b *testing.B) {
 			resolve(b, New(opts), root)
 		}
 	})
+	b.Run("place", func(b *testing.B) { // unchanged, and as many links
+		backend, parent := New(dataset.Options{}), realTemp(b)
+		pin := mustPin(b, backend, root)
+		defer reportCPU(b, false)()
+		for b.Loop() {
+			dest := filepath.Join(parent, "data")
+			must(b, place(b, b.Context(), backend, pin, "", dest, false))
+			b.StopTimer()
+			must(b, os.RemoveAll(dest))
+			b.StartTimer()
+		}
+	})
 	b.Run("b3sum", func(b *testing.B) { run(b, "b3sum", "find . -type f -print0 | xargs -0 b3sum", root) })
 	b.Run("sha256sum", func(b *testing.B) {
 		run(b, "sha256sum", fmt.Sprintf("find . -type f -print0 | xargs -0 -n 1000 -P %d sha256sum", runtime.GOMAXPROCS(0)), root)

@@ -16,6 +16,7 @@ type meter struct {
 	files  int64
 	large  int64 // bytes of large files still to come
 	total  int64
+	count  int64 // of files, where it is known before
 	spoken time.Time
 }
 
@@ -58,7 +59,7 @@ func (m *meter) say(bytes, files, total int64) {
 	if bytes > 0 {
 		m.to.Step(m.what, bytes, total, "B")
 	} else {
-		m.to.Step(m.what, files, 0, "files")
+		m.to.Step(m.what, files, m.count, "files")
 	}
 }
 

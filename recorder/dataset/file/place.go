@@ -14,10 +14,18 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// Place makes the data set appear at Dest: as a link to where it is, after its whole digest was proved, or as a copy that is proved while it
-// is made and appears at once and whole. A link shows a directory as the run saw it, files that the patterns left out included; a copy holds
-// the data set alone. Nothing is written through a link, the original is only read, and a failure leaves nothing behind.
+// Place makes the data set appear at Dest, after its whole digest was proved. A single file becomes a link to it. A directory becomes one of
+// the same shape in which each file is a link to the original (see [farm]). With Copy the bytes are copied and proved while they are. All show
+// the data set alone, without what the patterns leave out. A directory appears at once and whole. Nothing is written through a link, nothing is
+// made, changed or removed in the original, and a failure leaves nothing behind.
 func (b *Backend) Place(ctx context.Context, req dataset.PlaceRequest) (err error) {
+	source, err := filepath.Abs(req.At.Path)
+	if err == nil {
+		err = outside(source, req.Dest)
+	}
+	if err != nil {
+		return placeError(req.Dest, err)
+	}
 	made, err := makeParents(filepath.Dir(req.Dest))
 	defer func() {
 		if err != nil {
@@ -37,11 +45,31 @@ func (b *Backend) Place(ctx context.Context, req dataset.PlaceRequest) (err erro
 	if err := unlike(ctx, a); err != nil {
 		return err
 	}
-	source, err := filepath.Abs(req.At.Path)
+	if source = realPath(source, t.single); !t.single {
+		return b.placeFarm(ctx, req, t, source)
+	}
+	if err := os.Symlink(source, req.Dest); err != nil {
+		return placeError(req.Dest, err)
+	}
+	return nil
+}
+
+func (b *Backend) placeFarm(ctx context.Context, req dataset.PlaceRequest, t *tree, source string) error {
+	staging, err := os.MkdirTemp(filepath.Dir(req.Dest), ".runpin-place-*")
 	if err != nil {
 		return placeError(req.Dest, err)
 	}
-	if err := os.Symlink(realPath(source, t.single), req.Dest); err != nil {
+	defer func() { _ = os.RemoveAll(staging) }()
+	built := filepath.Join(staging, "data")
+	f := newFarm(ctx, t, source, built, "linking "+req.Pin.Name, req.Progress)
+	err = f.build(workersFor(b.opts.Workers, false))
+	if ctx.Err() != nil {
+		return interrupted(dataset.PinName(req.Pin), ctx.Err())
+	}
+	if err == nil {
+		err = renameNew(built, req.Dest)
+	}
+	if err != nil {
 		return placeError(req.Dest, err)
 	}
 	return nil
@@ -101,6 +129,8 @@ func placeError(dest string, err error) error {
 		kind, hint = schema.Conflict, "choose a path at which nothing is"
 	case errors.Is(err, errThroughLink):
 		kind, hint = schema.Invalid, "give the path that the link stands for"
+	case errors.Is(err, errInSource):
+		kind, hint = schema.Invalid, "choose a path outside of it"
 	}
 	return &schema.Error{Op: "dataset.place", Kind: kind, Subject: shown(dest), Err: plain(err), Hint: hint}
 }

@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,6 +35,18 @@ func leftovers(t testing.TB, dir string) []string {
 	return names
 }
 
+// paths lists everything below dir, and dir.
+func paths(t testing.TB, dir string) []string {
+	t.Helper()
+	var got []string
+	must(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(dir, path)
+		got = append(got, filepath.ToSlash(rel))
+		return err
+	}))
+	return got
+}
+
 func realTemp(t testing.TB) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -41,23 +54,19 @@ func realTemp(t testing.TB) string {
 	return dir
 }
 
-func TestPlaceLink(t *testing.T) {
-	root := plant(t, map[string]string{"set/a": "1", "w": "2"})
+func TestPlaceLinkToFile(t *testing.T) {
+	root := plant(t, map[string]string{"w": "2"})
 	b, dir := New(dataset.Options{}), realTemp(t)
-	for _, name := range []string{"set", "w"} {
-		pin := mustPin(t, b, filepath.Join(root, name))
-		dest := filepath.Join(dir, "checkout", "data", name)
-		must(t, place(t, t.Context(), b, pin, "", dest, false))
-		target, err := os.Readlink(dest)
-		must(t, err)
-		if !filepath.IsAbs(target) {
-			t.Errorf("%s is not absolute", target)
-		}
-		if again := mustPin(t, b, dest); identity(again) != identity(pin) {
-			t.Errorf("%+v", again)
-		}
-		wantKind(t, place(t, t.Context(), b, pin, "", dest, false), schema.Conflict)
+	pin := mustPin(t, b, filepath.Join(root, "w"))
+	dest := filepath.Join(dir, "checkout", "data", "w")
+	must(t, place(t, t.Context(), b, pin, "", dest, false))
+	if target, err := os.Readlink(dest); err != nil || !filepath.IsAbs(target) {
+		t.Errorf("%q, %v", target, err)
 	}
+	if again := mustPin(t, b, dest); identity(again) != identity(pin) {
+		t.Errorf("%+v", again)
+	}
+	wantKind(t, place(t, t.Context(), b, pin, "", dest, false), schema.Conflict)
 }
 
 func TestPlaceCopy(t *testing.T) {
@@ -92,7 +101,7 @@ func TestPlaceCopy(t *testing.T) {
 	}
 }
 
-// TestPlaceSelection: a copy holds what the pin names, and nothing else.
+// TestPlaceSelection: what is placed holds what the pin names, and nothing else.
 func TestPlaceSelection(t *testing.T) {
 	root := plant(t, map[string]string{"a/1.csv": "1", "a/2.txt": "2", "b/c/2.txt": "3", "x/e/": "", "tmp/y.csv": "4"})
 	req := request(root)
@@ -100,16 +109,12 @@ func TestPlaceSelection(t *testing.T) {
 	b, dir := New(dataset.Options{}), realTemp(t)
 	pin, err := b.Resolve(t.Context(), req)
 	must(t, err)
-	dest := filepath.Join(dir, "copy")
-	must(t, place(t, t.Context(), b, pin, "", dest, true))
-	var got []string
-	must(t, filepath.WalkDir(dest, func(path string, d fs.DirEntry, err error) error {
-		rel, _ := filepath.Rel(dest, path)
-		got = append(got, filepath.ToSlash(rel))
-		return err
-	}))
-	if strings.Join(got, " ") != ". a a/1.csv x x/e" {
-		t.Errorf("the copy holds %q", got)
+	for _, copied := range []bool{false, true} {
+		dest := filepath.Join(dir, fmt.Sprint("copy ", copied))
+		must(t, place(t, t.Context(), b, pin, "", dest, copied))
+		if got := strings.Join(paths(t, dest), " "); got != ". a a/1.csv x x/e" {
+			t.Errorf("copy %v holds %q", copied, got)
+		}
 	}
 }
 
@@ -126,12 +131,16 @@ func TestPlaceRefuses(t *testing.T) {
 		plantIn(t, root, map[string]string{"c": "3"})
 		wantKind(t, place(t, t.Context(), b, pin, "", filepath.Join(dir, "new", "data"), copied), schema.Drift, "dataset:d", "added c")
 		must(t, os.Remove(filepath.Join(root, "c")))
+		wantKind(t, place(t, t.Context(), b, pin, "", filepath.Join(root, "new", "data"), copied), schema.Invalid, "own directory")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		wantKind(t, place(t, ctx, b, pin, "", filepath.Join(dir, "new", "data"), copied), schema.Interrupted)
 	}
 	if got := leftovers(t, dir); len(got) != 2 {
 		t.Errorf("left behind: %q", got)
+	}
+	if got := leftovers(t, root); len(got) != 2 {
+		t.Errorf("made in the source: %q", got)
 	}
 }
 

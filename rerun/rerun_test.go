@@ -1,0 +1,290 @@
+package rerun
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runpin/runpin/schema"
+)
+
+// world implements the ports with what the tests need.
+type world struct {
+	checks   map[string]schema.Availability
+	restored func(dir string) error
+	placed   map[string]string
+	prepared *Prepared
+	outcome  func(p Prepared) schema.Run
+	saved    []schema.Report
+}
+
+func (w *world) CheckImage(_ context.Context, p schema.ImagePin) schema.Availability {
+	return w.check("image:" + p.Name)
+}
+func (w *world) CheckCode(_ context.Context, p schema.CodePin, _ schema.BlobSource) schema.Availability {
+	return w.check("code:" + p.Name)
+}
+func (w *world) CheckDataset(_ context.Context, p schema.DatasetPin, _ string, _ bool) schema.Availability {
+	return w.check("dataset:" + p.Name)
+}
+func (w *world) check(pin string) schema.Availability {
+	if a, ok := w.checks[pin]; ok {
+		return a
+	}
+	return schema.Availability{State: schema.StateAvailable}
+}
+func (w *world) RestoreCode(_ context.Context, _ schema.CodePin, _ schema.BlobSource, dir string) error {
+	if w.restored != nil {
+		return w.restored(dir)
+	}
+	return os.MkdirAll(dir, 0o755)
+}
+func (w *world) PlaceDataset(_ context.Context, p schema.DatasetPin, _, dest string, _ bool, _ schema.Progress) error {
+	w.placed[p.Name] = dest
+	return os.MkdirAll(dest, 0o755)
+}
+func (w *world) Record(_ context.Context, p Prepared) (schema.Run, int, error) {
+	w.prepared = &p
+	return w.outcome(p), 0, nil
+}
+func (w *world) Save(_ context.Context, r schema.Report) error {
+	w.saved = append(w.saved, r)
+	return nil
+}
+
+func newWorld() (*world, *Rerunner) {
+	w := &world{checks: map[string]schema.Availability{}, placed: map[string]string{}}
+	w.outcome = func(p Prepared) schema.Run {
+		run := original()
+		run.ID, run.RerunOf = schema.NewRunID(time.Now()), p.Of.ID
+		return run
+	}
+	return w, &Rerunner{Images: w, Code: w, Datasets: w, Record: w, Saver: w, Now: func() schema.Time { return schema.At(time.Now()) },
+		Determining: func(environ, _ []string) map[string]schema.Text {
+			found := map[string]schema.Text{}
+			for _, kv := range environ {
+				if k, v, _ := strings.Cut(kv, "="); strings.HasPrefix(k, "OMP_") {
+					found[k] = schema.Text(v)
+				}
+			}
+			return found
+		}, Warn: func(string, ...any) {}}
+}
+
+const (
+	digestA = schema.Digest("sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+	digestB = schema.Digest("sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb")
+	project = "/home/u/project"
+)
+
+func original() schema.Run {
+	zero := 0
+	r := schema.Run{ID: schema.NewRunID(time.Unix(1_790_000_000, 0)), Status: schema.Succeeded, ExitCode: &zero}
+	r.Launcher = "local"
+	r.Code = []schema.CodePin{{Name: "code", Kind: schema.CodeGit, Commit: "9fceb02d0ae598e95dc970b74767f19372d61af8", Tree: "9fceb02d0ae598e95dc970b74767f19372d61af8", Root: &schema.Path{Located: project}}}
+	r.Datasets = []schema.DatasetPin{{Name: "train", Scheme: "file", ContentDigest: digestA, Path: &schema.Path{Typed: "data", Base: schema.BaseCheckout, Rel: "data", Located: project + "/data"}}}
+	r.WorkDir = &schema.Path{Typed: ".", Base: schema.BaseCheckout, Rel: ".", Located: project}
+	r.CommandTemplate = schema.Texts([]string{"python", "{code_root}/t.py", "--lr", "{lr}", "--data={train}", "--out", "{model}"})
+	r.Params = map[string]schema.Text{"lr": "0.1"}
+	r.Variables = map[string]schema.Text{"OMP_NUM_THREADS": "4"}
+	r.DeclaredOutputs = []schema.Output{{Name: "model", URI: "m.pt", Path: &schema.Path{Typed: "m.pt", Base: schema.BaseCheckout, Rel: "m.pt", Located: project + "/m.pt"}}}
+	r.Outputs = []schema.Output{{Name: "model", FileDigest: digestA}}
+	return r
+}
+
+func TestExecutePinsRestoresAndJudges(t *testing.T) {
+	w, r := newWorld()
+	dir := filepath.Join(t.TempDir(), "again")
+	result, err := r.Execute(t.Context(), Request{Run: original(), Dir: dir, Environ: []string{"OMP_NUM_THREADS=1", "OMP_STACKSIZE=9", "WANDB_RUN_ID=x", "PYTHONPATH=" + project + "/lib:/opt", "HOME=/home/u"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Verdict.Result != schema.Identical || len(w.saved) != 1 {
+		t.Errorf("verdict %+v, %d reports", result.Verdict, len(w.saved))
+	}
+	root := w.prepared.Root
+	if want := "HOME=/home/u OMP_NUM_THREADS=4 PYTHONPATH=" + root + "/lib:/opt"; strings.Join(w.prepared.Environ, " ") != want {
+		t.Errorf("environment %q, want %q", w.prepared.Environ, want)
+	}
+	if w.placed["train"] != filepath.Join(root, "data") || string(w.prepared.Outputs[0].Path.Located) != filepath.Join(root, "m.pt") {
+		t.Errorf("data at %s, output at %s", w.placed["train"], w.prepared.Outputs[0].Path.Located)
+	}
+}
+
+func TestExecuteRefusesBeforeAnythingIsWritten(t *testing.T) {
+	w, r := newWorld()
+	w.checks["dataset:train"] = schema.Availability{State: schema.StateChanged, Reason: "b.csv changed"}
+	w.checks["code:code"] = schema.Availability{State: schema.StateGone}
+	dir := filepath.Join(t.TempDir(), "again")
+	_, err := r.Execute(t.Context(), Request{Run: original(), Dir: dir})
+	if kinds := schema.Kinds(err); len(kinds) != 2 || w.prepared != nil {
+		t.Errorf("kinds %v, started %v", kinds, w.prepared != nil)
+	}
+	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
+		t.Error("the directory of a refused rerun was made")
+	}
+}
+
+// Records come from elsewhere too (a spool, an import): none may lead out of the directory of the rerun.
+func TestHostileRecordsStayInside(t *testing.T) {
+	outside := t.TempDir()
+	for name, spoil := range map[string]func(*schema.Run){
+		"working directory": func(r *schema.Run) { r.WorkDir.Rel = "../../../../../../../../" + schema.Text(outside) + "/x" },
+		"data set":          func(r *schema.Run) { r.Datasets[0].Path.Rel = "../../../../../../../../" + schema.Text(outside) + "/x" },
+		"output": func(r *schema.Run) {
+			r.DeclaredOutputs[0].Path.Rel = "../../../../../../../../" + schema.Text(outside) + "/x"
+		},
+		"withheld file": func(r *schema.Run) {
+			r.Code[0].Excluded = []schema.Exclusion{{Path: "../../../../../../../../" + schema.Text(outside) + "/x", Why: schema.ExcludedSecret}}
+		},
+	} {
+		w, r := newWorld()
+		run := original()
+		spoil(&run)
+		secrets := map[string]string{}
+		for _, x := range run.Code[0].Excluded {
+			secrets[string(x.Path)] = "s"
+		}
+		_, err := r.Execute(t.Context(), Request{Run: run, Dir: filepath.Join(t.TempDir(), "again"), Secrets: secrets})
+		entries, _ := os.ReadDir(outside)
+		if len(entries) > 0 {
+			t.Errorf("%s: something was written outside: %v (error %v)", name, entries, err)
+		}
+		if w.prepared != nil && (strings.HasPrefix(w.placed["train"], outside) || strings.HasPrefix(string(w.prepared.Outputs[0].Path.Located), outside)) {
+			t.Errorf("%s: placed outside", name)
+		}
+	}
+}
+
+func TestRestoredLinksAreNotFollowed(t *testing.T) {
+	outside := t.TempDir()
+	w, r := newWorld()
+	w.restored = func(dir string) error { // code that was made to lead out
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		return os.Symlink(outside, filepath.Join(dir, "sub"))
+	}
+	run := original()
+	run.Datasets[0].Path.Rel = "sub/data"
+	_, err := r.Execute(t.Context(), Request{Run: run, Dir: filepath.Join(t.TempDir(), "again")})
+	if entries, _ := os.ReadDir(outside); len(entries) > 0 || schema.KindOf(err) != schema.Conflict {
+		t.Errorf("error %v, outside has %v", err, entries)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	for _, c := range []struct {
+		set      Setting
+		kind     schema.Kind
+		template string
+		lr       schema.Text
+	}{
+		{Setting{"lr", "0.2"}, "", "{lr}", "0.2"},
+		{Setting{"arg.--lr", "0.3"}, "", "{lr}", "0.3"},
+		{Setting{"arg.--data", "x"}, "", "{lr}", "0.1"},
+		{Setting{"arg.--nope", "x"}, schema.Invalid, "{lr}", "0.1"},
+		{Setting{"epochs", "3"}, schema.Invalid, "{lr}", "0.1"},
+		{Setting{"field.spec", "x"}, schema.Invalid, "{lr}", "0.1"},
+	} {
+		_, r := newWorld()
+		p, err := r.plan(Request{Run: original(), Set: []Setting{c.set}})
+		if schema.KindOf(err) != c.kind {
+			t.Errorf("%v: error %v", c.set, err)
+			continue
+		}
+		if err == nil && (p.Params["lr"] != c.lr || p.Template[3] != c.template || len(p.Relaxed) != 1) {
+			t.Errorf("%v: params %v, template %v, relaxed %v", c.set, p.Params, p.Template, p.Relaxed)
+		}
+	}
+	if original().Params["lr"] != "0.1" {
+		t.Error("setting changed the original")
+	}
+}
+
+func TestJudge(t *testing.T) {
+	one := 1
+	for name, c := range map[string]struct {
+		spoil func(old, new *schema.Run)
+		tol   string
+		want  schema.Result
+	}{
+		"equal":                        {func(_, _ *schema.Run) {}, "", schema.Identical},
+		"other content":                {func(_, n *schema.Run) { n.Outputs[0].FileDigest = digestB }, "", schema.Differs},
+		"other sidecar":                {func(_, n *schema.Run) { n.Outputs[0].SidecarDigest = digestB }, "", schema.Differs},
+		"missing":                      {func(_, n *schema.Run) { n.Outputs[0] = schema.Output{Name: "model", Missing: true} }, "", schema.Differs},
+		"one more":                     {func(_, n *schema.Run) { n.Outputs = append(n.Outputs, schema.Output{Name: "x", FileDigest: digestA}) }, "", schema.Differs},
+		"stale then":                   {func(o, _ *schema.Run) { o.Outputs[0].Stale = true }, "", schema.CannotBeCompared},
+		"stale now":                    {func(_, n *schema.Run) { n.Outputs[0].Stale = true }, "", schema.CannotBeCompared},
+		"ignored":                      {func(o, n *schema.Run) { o.Outputs[0].Compare = "ignore"; n.Outputs[0].FileDigest = digestB }, "", schema.CannotBeCompared},
+		"other exit code":              {func(_, n *schema.Run) { n.ExitCode, n.Status = &one, schema.Failed }, "", schema.Differs},
+		"still running":                {func(_, n *schema.Run) { n.Status = schema.Running }, "", schema.CannotBeCompared},
+		"nothing to compare":           {func(o, n *schema.Run) { o.Outputs, n.Outputs = nil, nil }, "", schema.CannotBeCompared},
+		"drift in the rerun":           {func(_, n *schema.Run) { n.Drift = []schema.Drifted{{Pin: "dataset:train"}} }, "", schema.CannotBeCompared},
+		"drift in the original":        {func(o, _ *schema.Run) { o.Drift = []schema.Drifted{{Pin: "dataset:train"}} }, "", schema.CannotBeCompared},
+		"metric equal":                 {metrics("0.5", "0.5"), "", schema.Identical},
+		"metric spelled otherwise":     {metrics("0.5", "0.50"), "", schema.Differs},
+		"metric within":                {metrics("0.5", "0.504"), "1%", schema.Equivalent},
+		"metric beyond":                {metrics("0.5", "0.506"), "1%", schema.Differs},
+		"metric within, absolute":      {metrics("100", "100.001"), "1e-2", schema.Equivalent},
+		"NaN":                          {metrics("NaN", "nan"), "1%", schema.Equivalent},
+		"metric gone":                  {metrics("0.5", ""), "1%", schema.Differs},
+		"metric new":                   {metrics("", "0.5"), "1%", schema.Differs},
+		"outputs differ, metrics fine": {and(metrics("0.5", "0.501"), func(_, n *schema.Run) { n.Outputs[0].FileDigest = digestB }), "1%", schema.Equivalent},
+		"output missing, metrics fine": {and(metrics("0.5", "0.501"), func(_, n *schema.Run) { n.Outputs[0] = schema.Output{Name: "model", Missing: true} }), "1%", schema.Differs},
+	} {
+		old, new := original(), original()
+		new.ID = schema.NewRunID(time.Now())
+		c.spoil(&old, &new)
+		tol := Tolerances{Metrics: map[string]Tolerance{}}
+		if c.tol != "" {
+			parsed, err := ParseTolerance(c.tol)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tol.Metrics["loss"] = parsed
+		}
+		if v := Judge(old, new, tol); v.Result != c.want || (v.Result != schema.Identical && v.Cause == "") {
+			t.Errorf("%s: %s (%q), want %s", name, v.Result, v.Cause, c.want)
+		}
+	}
+}
+
+func metrics(old, new schema.Text) func(o, n *schema.Run) {
+	return func(o, n *schema.Run) {
+		if old != "" {
+			o.Metrics = map[string]schema.Text{"loss": old}
+		}
+		if new != "" {
+			n.Metrics = map[string]schema.Text{"loss": new}
+		}
+	}
+}
+
+func and(first, second func(o, n *schema.Run)) func(o, n *schema.Run) {
+	return func(o, n *schema.Run) { first(o, n); second(o, n) }
+}
+
+func FuzzParseTolerance(f *testing.F) {
+	for _, s := range []string{"1e-3", "1%", "", "-1", "NaN", "Inf%", "%", "0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if tol, err := ParseTolerance(s); err == nil && (tol.Absolute < 0 || tol.Relative < 0) {
+			t.Errorf("%q gives %+v", s, tol)
+		}
+	})
+}
+
+func TestReplaceRoot(t *testing.T) {
+	for text, want := range map[string]string{
+		"/a/b": "/new", "/a/b/c": "/new/c", "/a/bc": "/a/bc", "/x/a/b": "/x/a/b", "/q:/a/b/lib:/a/b": "/q:/new/lib:/new", "": "", "/a/b.bak": "/a/b.bak", "x=/a/b": "x=/new",
+	} {
+		if got := replaceRoot(text, "/a/b", "/new"); got != want {
+			t.Errorf("%q gives %q, want %q", text, got, want)
+		}
+	}
+}
