@@ -156,7 +156,8 @@ func (r *Rerunner) placeDataset(ctx context.Context, req Request, p *Prepared, p
 		return err
 	}
 	// Outputs that lie inside a data set must not be written into the original: then the bytes are copied.
-	asCopy := slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
+	// So are they when the command starts a container itself: links would lead to paths that it does not mount.
+	asCopy := p.startsContainerItself() || slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
 		return o.Path != nil && strings.HasPrefix(p.place(*o.Path, dir)+string(filepath.Separator), dest+string(filepath.Separator))
 	})
 	return r.Datasets.PlaceDataset(ctx, *pin, req.At[pin.Name], dest, asCopy, r.Progress)

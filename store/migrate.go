@@ -67,7 +67,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		pending, err := s.pending(ctx, conn, steps)
 		if err == nil && len(pending) > 0 {
 			err = &schema.Error{Op: "store.open", Kind: schema.Unavailable, Subject: "the store", Err: fmt.Errorf("it was written by an older version of runpin"),
-				Hint: "run `runpin store migrate` where it can be written to"}
+				Hint: "open it once where it can be written to, by recording a run: that brings it up to date"}
 		}
 		return err
 	}

@@ -173,7 +173,8 @@ func TestEndToEnd(t *testing.T) {
 	runs := map[string]string{}
 	runs["host, clean"] = w.record(args(host, train("data"))...)
 	runs["image, clean"] = w.record(args(inImage, train("data"))...)
-	runs["command starts podman"] = w.record("--no-code", "--output", "model=out/model.txt", "--", "sh", "-c", "podman --version > out/model.txt")
+	runs["command starts podman"] = w.record(args(host, []string{"--", "podman", "run", "--rm", "--tls-verify=false", "-v", w.project + ":/w", "-w", "/w", w.image,
+		"sh", "train.sh", "data", "out/model.txt"})...)
 	edited := w.record("--dataset", "data=../edited", "--output", "model=out/model.txt", "--", "sh", "train.sh", "../edited", "out/model.txt")
 	deleted := w.record("--in", "podman", "--image", w.image, "--dataset", "data=../deleted", "--output", "model=out/model.txt", "--", "sh", "train.sh", "../deleted", "out/model.txt")
 	w.write("project/settings.txt", "rate=0.2\n")
@@ -218,6 +219,10 @@ func TestEndToEnd(t *testing.T) {
 		t.Errorf("the checkout was touched: %q", got)
 	}
 
+	if run := w.show(runs["command starts podman"]); run.Images[0].Use != schema.Enforced || !strings.Contains(strings.Join(schema.Strings(run.Command), " "), w.registry+"/team/trainer@"+w.first) {
+		t.Errorf("podman was not started by digest: %s %q", run.Images[0].Use, run.Command)
+	}
+
 	// Now the registry collects what no tag names, and the clone is lost too.
 	w.collect()
 	w.mustRefuse("collected image", runs["image, clean"], "image:image")
@@ -231,4 +236,6 @@ func TestEndToEnd(t *testing.T) {
 	if code != exitGone || !strings.Contains(stderr, "code:code") {
 		t.Errorf("a commit that is gone everywhere: exit code %d\n%s", code, stderr)
 	}
+	// What was never pushed is in the store as a bundle, which builds on what the remote had; and that is gone as well.
+	w.mustRefuse("unpushed commit, clone and remote lost", runs["image, unpushed"], "code:code")
 }
