@@ -26,7 +26,7 @@ type Datasets interface {
 	// otherwise a data set that the stat cache knows unchanged is not.
 	CheckDataset(ctx context.Context, pin schema.DatasetPin, at string, deep bool) schema.Availability
 	// PlaceDataset makes the data set appear at dest (a path that does not exist yet), proved equal to pin by its whole digest. With copy
-	// the bytes are copied; otherwise a link may be enough.
+	// the bytes are copied; otherwise files may be links, in directories of dest's own: what is written beside them does not reach the original.
 	PlaceDataset(ctx context.Context, pin schema.DatasetPin, at, dest string, copy bool, progress schema.Progress) error
 }
 

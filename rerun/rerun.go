@@ -21,6 +21,8 @@ type Rerunner struct {
 	Saver    Saver
 	// Determining picks the environment variables that can determine a result.
 	Determining func(environ, extra []string) map[string]schema.Text
+	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
+	ReplaceRoot func(text, old, new string) string
 	Host        string
 	Now         func() schema.Time
 	Progress    schema.Progress

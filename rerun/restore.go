@@ -54,7 +54,7 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 		return err
 	}
 	p.linkInterpreter(dir)
-	p.moveEnvironment()
+	p.moveEnvironment(r.ReplaceRoot)
 	return nil
 }
 

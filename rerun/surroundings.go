@@ -83,38 +83,13 @@ func (p *Prepared) originalRoot() string {
 }
 
 // moveEnvironment points variables that name the original's checkout (PYTHONPATH, PWD) to the restored code: a rerun must not import what was edited since.
-func (p *Prepared) moveEnvironment() {
+func (p *Prepared) moveEnvironment(replaceRoot func(text, old, new string) string) {
 	old := p.originalRoot()
+	if old == "" {
+		return
+	}
 	for i, kv := range p.Environ {
 		name, value, _ := strings.Cut(kv, "=")
 		p.Environ[i] = name + "=" + replaceRoot(value, old, p.Root)
 	}
-}
-
-// replaceRoot replaces the path old, where it stands as a whole path or as the beginning of one, by root.
-func replaceRoot(text, old, root string) string {
-	if len(old) < 2 {
-		return text
-	}
-	var b strings.Builder
-	for {
-		at := strings.Index(text, old)
-		if at < 0 {
-			return b.String() + text
-		}
-		end := at + len(old)
-		begins := at == 0 || !pathByte(text[at-1])
-		ends := end == len(text) || text[end] == '/' || !pathByte(text[end])
-		b.WriteString(text[:at])
-		if begins && ends {
-			b.WriteString(root)
-		} else {
-			b.WriteString(old)
-		}
-		text = text[end:]
-	}
-}
-
-func pathByte(c byte) bool {
-	return c == '/' || c == '.' || c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }

@@ -7,9 +7,17 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 )
 
 // version is set by the linker (make build).
 var version = "dev"
 
-func main() { os.Exit(run(context.Background(), os.Args, newEnv())) }
+func main() {
+	// A command of some milliseconds should not spend a tenth of them on collecting four megabytes; a long one is bounded as usual.
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(1 << 30)
+	}
+	os.Exit(run(context.Background(), os.Args, newEnv()))
+}

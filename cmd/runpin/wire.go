@@ -20,6 +20,7 @@ import (
 	"github.com/runpin/runpin/recorder/dataset/all"
 	"github.com/runpin/runpin/recorder/environment"
 	"github.com/runpin/runpin/recorder/image"
+	"github.com/runpin/runpin/recorder/process"
 	"github.com/runpin/runpin/recorder/registry"
 	"github.com/runpin/runpin/rerun"
 	"github.com/runpin/runpin/rerun/launch"
@@ -73,7 +74,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{
-		Images: images, Code: codes, Datasets: datasets, Blobs: w.store, Record: recording{w}, Saver: w.store, Determining: environment.Determining, Host: env.host(),
+		Images: images, Code: codes, Datasets: datasets, Blobs: w.store, Record: recording{w}, Saver: w.store, Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
 	}
 	return w, nil

@@ -80,16 +80,25 @@ func (r *Resolver) judge(ctx context.Context, repo *git.Repo, head git.Head, ign
 	if p == nil {
 		return newLibraryJudge(repo, head)
 	}
+	asked := make(chan struct{})
+	go func() { // the answer takes as long as the scratch directory
+		defer close(asked)
+		_, _ = p.Version(ctx)
+	}()
+	s, scratchErr := p.NewScratch(repo, head.Commit, ignore)
+	<-asked
 	version, err := p.Version(ctx)
 	if err != nil {
+		if scratchErr == nil {
+			s.Close()
+		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		return newLibraryJudge(repo, head)
 	}
-	s, err := p.NewScratch(repo, head.Commit, ignore)
-	if err != nil {
-		return nil, err
+	if scratchErr != nil {
+		return nil, scratchErr
 	}
 	return &programJudge{version: version, scratch: s, repo: repo}, nil
 }
