@@ -136,6 +136,8 @@ func topics() map[string]string {
   RUNPIN_COLOR           like --color; NO_COLOR is honoured too
   RUNPIN_REGISTRY_HOSTNAME_0, …_USERNAME_0, …_PASSWORD_0
                          credentials of a registry, before those of docker and podman
+  RUNPIN_RETRY_BUDGET    how long a registry that answers badly is tried, such as 30s (default 2m)
+  RUNPIN_BUSY_TIMEOUT    how long to wait for a store that another process has locked (default 30s)
   XDG_DATA_HOME          the default store is runpin/runpin.db below it
   XDG_CACHE_HOME         caches, and the directories of reruns, are below it
 

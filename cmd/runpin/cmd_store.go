@@ -10,7 +10,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/runpin/runpin/schema"
 	"github.com/runpin/runpin/store/spool"
 )
 
@@ -109,8 +108,8 @@ func runStoreCheck(env *Env, c *cli.Context) error {
 func importCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "import", Usage: "fold the reports of a spool into the store", ArgsUsage: "[<spool-directory>...]",
-		Description: `A report that is in the store already changes nothing, so importing twice is importing once. Without an argument the spool beside the store is
-folded in: reports wait there when the store could not take them.
+		Description: `A report that is in the store already changes nothing, so importing twice is importing once. Without an argument the spools
+are folded in where reports wait that the store could not take.
 
 ` + examples("runpin import", "runpin import /shared/runpin-spool"),
 		Action: func(c *cli.Context) error {
@@ -124,7 +123,7 @@ folded in: reports wait there when the store could not take them.
 			}
 			defer k.close()
 			if len(dirs) == 0 {
-				dirs = []string{k.location + ".spool"}
+				dirs = fallbackSpools(env, k.location)
 			}
 			total := 0
 			for _, dir := range dirs {
@@ -141,13 +140,4 @@ folded in: reports wait there when the store could not take them.
 			return nil
 		},
 	}
-}
-
-// Save implements recorder.RunSaver.
-func (dir lazySpool) Save(ctx context.Context, report schema.Report) error {
-	s, err := spool.Open(string(dir))
-	if err != nil {
-		return err
-	}
-	return s.Save(ctx, report)
 }

@@ -82,19 +82,35 @@ func (e *Env) say(format string, args ...any) {
 	fmt.Fprintf(e.Err, "runpin: %s\n", oneLine(fmt.Sprintf(format, args...)))
 }
 
-// oneLine keeps a message on its line and control characters (of a hostile name, say) out of the terminal.
+// oneLine keeps a message on its line and control characters (of a hostile name, say) out of the terminal. The colours that paint sets stay; text that
+// brings such a sequence along can be coloured by it and nothing worse.
 func oneLine(s string) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	for i, line := range lines {
-		lines[i] = strings.Map(func(r rune) rune {
-			if r == '\t' {
-				return ' '
+		var b strings.Builder
+		for at, r := range line {
+			switch {
+			case r == '\t':
+				b.WriteByte(' ')
+			case r == 0x1b && ours(line[at:]):
+				b.WriteRune(r)
+			case r < 0x20 || (r >= 0x7f && r < 0xa0):
+				b.WriteByte('?')
+			default:
+				b.WriteRune(r)
 			}
-			if r < 0x20 || (r >= 0x7f && r < 0xa0) {
-				return '?'
-			}
-			return r
-		}, line)
+		}
+		lines[i] = b.String()
 	}
 	return strings.Join(lines, "\n  ")
+}
+
+// ours reports whether s begins with a sequence that paint writes.
+func ours(s string) bool {
+	for _, code := range []string{"0", red, green, yellow, cyan, bold, dim} {
+		if strings.HasPrefix(s, "\x1b["+code+"m") {
+			return true
+		}
+	}
+	return false
 }

@@ -43,7 +43,7 @@ func (e *Env) table(header []string, rows [][]string) {
 	widths := make([]int, len(header))
 	for _, row := range append([][]string{header}, rows...) {
 		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(oneLine(cell)))
+			widths[i] = max(widths[i], utf8.RuneCountInString(oneLine(cell))) // cells are plain text: a line is painted as a whole
 		}
 	}
 	line := func(row []string, code string) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -60,6 +61,11 @@ func TestScript(t *testing.T) {
 			"capture":     cmdCapture,
 			"registry-is": cmdRegistryIs,
 			"matches":     cmdMatches,
+			"store-sql":   cmdStoreSQL,
+			"store-lock":  cmdStoreLock,
+			"store-unlock": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Value("lock").(*heldLock).release()
+			},
 		},
 	})
 }
@@ -112,6 +118,8 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 		r.inner.ServeHTTP(w, req)
+	case "hanging":
+		<-req.Context().Done()
 	case "garbage":
 		_, _ = io.WriteString(w, "<html>not a registry</html>")
 	default:
@@ -124,6 +132,8 @@ func setupScript(e *testscript.Env) error {
 	server := httptest.NewServer(handler)
 	e.Defer(server.Close)
 	e.Values["registry"] = handler
+	e.Values["lock"] = &heldLock{}
+	e.Defer(func() { e.Values["lock"].(*heldLock).release() })
 	home := filepath.Join(e.WorkDir, "home")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return err
@@ -246,4 +256,40 @@ func cmdMatches(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s: match of %q is %v\n%s", args[0], expr, !neg, bytes.TrimSpace(data))
 		}
 	}
+}
+
+// cmdStoreSQL: store-sql FILE STATEMENT changes a database behind the program's back.
+func cmdStoreSQL(ts *testscript.TestScript, neg bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec(args[1])
+	ts.Check(err)
+}
+
+// heldLock is the write lock of a store, held by this process.
+type heldLock struct {
+	db   *sql.DB
+	conn *sql.Conn
+}
+
+func (l *heldLock) release() {
+	if l.conn != nil {
+		_, _ = l.conn.ExecContext(context.Background(), "ROLLBACK")
+		_ = l.conn.Close()
+		_ = l.db.Close()
+		l.conn = nil
+	}
+}
+
+// cmdStoreLock: store-lock FILE takes the write lock, until store-unlock or the end of the script.
+func cmdStoreLock(ts *testscript.TestScript, neg bool, args []string) {
+	l := ts.Value("lock").(*heldLock)
+	var err error
+	l.db, err = sql.Open("sqlite", "file:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	l.conn, err = l.db.Conn(context.Background())
+	ts.Check(err)
+	_, err = l.conn.ExecContext(context.Background(), "BEGIN IMMEDIATE")
+	ts.Check(err)
 }

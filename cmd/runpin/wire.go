@@ -59,17 +59,21 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	if w.store, err = openRuns(ctx, env, location, mode); err != nil {
 		return nil, err
 	}
-	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: retryBudget(env), Now: env.Now})
+	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
 	images := image.New(image.Options{Registry: reg, Now: env.Now})
 	codes := code.New(code.Options{Now: env.Now})
 	options := dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}
 	datasets := dataset.New(all.Backends(options))
+	var fallback recorder.RunSaver
+	if dirs := fallbackSpools(env, location); dirs != nil {
+		fallback = lazySpools(dirs)
+	}
 	w.recorder = &recorder.Recorder{
 		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Specs: specReader{}, Pinner: specReader{},
 		Environment: environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")}),
 		Launchers: map[string]recorder.Launcher{"local": launcher{local.New()}, "podman": &engine{env: env, name: "podman", insecure: insecure(c)},
 			"docker": &engine{env: env, name: "docker", insecure: insecure(c)}},
-		Saver: w.store, Fallback: fallbackSpool(location), Beat: w.store, CodeRoot: codeRoot, Determining: environment.Determining,
+		Saver: w.store, Fallback: fallback, Beat: w.store, CodeRoot: codeRoot, Determining: environment.Determining,
 		NewLease: store.CurrentLease, Version: version, Host: env.host(), StoreName: location, StoreDirs: storeDirs(location), CI: env.submission(), Now: env.Now,
 		Progress: w.progress, Warn: env.warn,
 	}
@@ -87,9 +91,9 @@ func (w *wiring) close() {
 
 func insecure(c *cli.Context) []string { return c.StringSlice("insecure-registry") }
 
-// retryBudget bounds how long a registry that answers badly is waited for: RUNPIN_RETRY_BUDGET, two minutes by default.
-func retryBudget(env *Env) time.Duration {
-	d, err := time.ParseDuration(env.Getenv("RUNPIN_RETRY_BUDGET"))
+// duration reads a variable such as 30s; 0, which means the default, when it is absent or malformed.
+func duration(env *Env, name string) time.Duration {
+	d, err := time.ParseDuration(env.Getenv(name))
 	if err != nil {
 		return 0
 	}
@@ -257,7 +261,7 @@ func openRuns(ctx context.Context, env *Env, location string, mode access) (*kep
 		k.spool, err = spool.Open(dir)
 		return k, err
 	}
-	db, err := store.Open(ctx, sqlite.Dialect{}, location, store.Options{Now: env.Now, ReadOnly: mode == forReading})
+	db, err := store.Open(ctx, sqlite.Dialect{}, location, store.Options{Now: env.Now, ReadOnly: mode == forReading, BusyTimeout: duration(env, "RUNPIN_BUSY_TIMEOUT")})
 	if mode == forReading && errors.Is(err, fs.ErrNotExist) {
 		return k, nil
 	}

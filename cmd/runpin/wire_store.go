@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
+	"github.com/runpin/runpin/store/spool"
 	"github.com/runpin/runpin/store/sqlite"
 )
 
@@ -49,16 +52,37 @@ func storeDirs(location string) []string {
 	return []string{location, location + "-wal", location + "-shm", location + ".spool"}
 }
 
-// fallbackSpool is where reports go when the database stops taking them while a command runs.
-func fallbackSpool(location string) recorder.RunSaver {
+// fallbackSpools are where reports go when the database stops taking them while a command runs: beside it, and where that is full or gone too, in the cache.
+// `runpin import` looks at both.
+func fallbackSpools(env *Env, location string) []string {
 	if strings.HasPrefix(location, "spool:") {
 		return nil
 	}
-	return lazySpool(location + ".spool")
+	dirs := []string{location + ".spool"}
+	if cache := env.cacheDir(); cache != "" {
+		dirs = append(dirs, filepath.Join(cache, "spool", schema.SHA256([]byte(location)).Hex()[:16]))
+	}
+	return dirs
 }
 
-// lazySpool makes the directory only when a report has to go there.
-type lazySpool string
+// lazySpools keeps a report in the first of the directories that takes it; none is made before.
+type lazySpools []string
+
+// Save implements recorder.RunSaver.
+func (dirs lazySpools) Save(ctx context.Context, report schema.Report) error {
+	var failures []error
+	for _, dir := range dirs {
+		s, err := spool.Open(dir)
+		if err == nil {
+			err = s.Save(ctx, report)
+		}
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
+}
 
 // requireDurable refuses a store that does not outlive the machine, or warns about a default one.
 func (w *wiring) requireDurable(required []string) error {
