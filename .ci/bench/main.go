@@ -2,6 +2,7 @@
 //
 // Every row appears. One that misses its bar says MISS; one whose peer is not installed says which program is absent; one that could not be
 // measured says why. Settings: BENCH_QUICK=1 for small fixtures, BENCH_ROWS=regexp to choose rows, BENCH_RUNS=n runs of each command,
+// BENCH_STORE=n runs in the store of the look-ups (a million takes a quarter of an hour to write),
 // BENCH_DIR=dir for the fixtures (a temporary directory, removed at the end, by default), BENCH_STRICT=1 to exit 1 on a miss.
 //
 // Start reading at rows (what is measured), then measure.go (how), fixtures.go (on what).
@@ -112,7 +113,7 @@ func run(ctx context.Context) (missed bool, err error) {
 		from := time.Now()
 		if err := r.run(ctx, b); err != nil {
 			if ctx.Err() != nil {
-				return false, ctx.Err()
+				return b.print(), ctx.Err() // what was measured until now
 			}
 			b.add(result{row: r.name, verdict: "not measured: " + firstLine(err.Error())})
 		}
@@ -121,7 +122,11 @@ func run(ctx context.Context) (missed bool, err error) {
 	return b.print(), nil
 }
 
-func (b *bench) add(r result) { b.results = append(b.results, r) }
+// add keeps a line for the table and shows it at once: the whole takes long.
+func (b *bench) add(r result) {
+	b.results = append(b.results, r)
+	fmt.Fprintf(os.Stderr, "bench:   %s: %s against %s, ratio %s, bar %s: %s\n", r.row, r.ours, r.peer, r.ratio, r.bar, r.verdict)
+}
 
 // size chooses a fixture's size.
 func (b *bench) size(full, quick int) int {

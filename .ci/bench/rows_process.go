@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -120,7 +121,7 @@ func (b *bench) goBenchmarks(ctx context.Context, files string, packages []strin
 	args := append([]string{"test", "-run", "^$", "-bench", ".", "-benchtime", b.either("1s", "100ms"), "-timeout", "60m", "-p", "1"}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "RUNPIN_BENCH_DIR="+b.dir, "RUNPIN_BENCH_FILES="+files, "RUNPIN_BENCH_LARGE="+b.either("1073741824", "134217728"),
-		"RUNPIN_BENCH_RUNS="+b.either("1000000", "20000"))
+		"RUNPIN_BENCH_RUNS="+cmp.Or(os.Getenv("BENCH_STORE"), b.either("1000000", "20000")))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	pkg := ""
