@@ -95,9 +95,13 @@ var helpLine = regexp.MustCompile(`^ +(?:-(\w), )?--([a-z0-9-]+)(?: ([^ ].*?))?(
 
 // The engines themselves say which options they have: each must be known, with the right word on whether it takes a value.
 func TestOptionTablesAgainstTheEngines(t *testing.T) {
-	for _, engine := range []string{"podman", "docker"} {
+	requirePart(t, "podman")
+	engines := []string{"podman"}
+	if _, err := exec.LookPath("docker"); err == nil { // where it is: no package that CI installs has its program alone
+		engines = append(engines, "docker")
+	}
+	for _, engine := range engines {
 		t.Run(engine, func(t *testing.T) {
-			requirePart(t, engine)
 			globals, run := tables(engine)
 			for _, c := range []struct {
 				args  []string

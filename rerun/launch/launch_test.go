@@ -32,9 +32,9 @@ func TestFilesStayFiles(t *testing.T) {
 	}
 }
 
-type uncomparable struct{ _ []int }
+type uncomparable struct{ f []int }
 
-func (uncomparable) Write(b []byte) (int, error) { return len(b), nil }
+func (u uncomparable) Write(b []byte) (int, error) { return len(b) + len(u.f), nil }
 
 func TestSturdyWriter(t *testing.T) {
 	r, w := io.Pipe()
