@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/runpin/runpin/recorder/process"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -149,31 +150,11 @@ func names(commands []*cli.Command) string {
 func nearest(word string, commands []*cli.Command) string {
 	best, at := 3, ""
 	for _, c := range commands {
-		if d := editDistance(word, c.Name); d < best && !c.Hidden {
+		if d := process.Distance(word, c.Name); d < best && !c.Hidden {
 			best, at = d, c.Name
 		}
 	}
 	return at
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diagonal = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // permute lets flags stand before or after arguments, up to "--": the library alone would take a late flag for an argument. What follows "--" is

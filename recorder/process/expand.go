@@ -94,15 +94,15 @@ func nearest(name string, known []string) string {
 		if d := len(k) - len(name); d > limit || -d > limit || len(k) > maxPlaceholder || len(k) < 2 {
 			continue
 		}
-		if d := distance(name, k); d < best {
+		if d := Distance(name, k); d < best {
 			best, found = d, k
 		}
 	}
 	return found
 }
 
-// distance is Levenshtein's, with the case ignored.
-func distance(a, b string) int {
+// Distance is how many letters have to be changed, added or dropped to make b of a (Levenshtein's), with the case ignored: it tells a near miss.
+func Distance(a, b string) int {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -9,7 +9,7 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-const work = "/srv/work/repo"
+const work = "/srv/team/repo"
 
 func names(pairs ...string) Names {
 	n := Names{WorkDir: work, Paths: map[string]Place{}, Params: []string{"lr"}}
@@ -33,23 +33,23 @@ func TestTemplate(t *testing.T) {
 		{"after =", names("data", "./data"), "train.py --data=./data", "train.py --data={data}"},
 		{"beneath", names("data", "./data"), "train.py ./data/train.csv", "train.py {data}/train.csv"},
 		{"spelled otherwise", names("data", "data"), "train.py ./data/../data/./train.csv", "train.py {data}/train.csv"},
-		{"absolute form", names("data", "./data"), "train.py /srv/work/repo/data/x", "train.py {data}/x"},
+		{"absolute form", names("data", "./data"), "train.py /srv/team/repo/data/x", "train.py {data}/x"},
 		{"typed absolute", names("data", "/mnt/data"), "train.py /mnt/data --x=/mnt/data/a/", "train.py {data} --x={data}/a/"},
 		{"trailing slash", names("data", "./data/"), "train.py ./data/ ./data", "train.py {data}/ {data}"},
-		{"leaves it", names("data", "./data"), "train.py ./data/../secret ./database ./data.csv /srv/work/repo", "train.py ./data/../secret ./database ./data.csv /srv/work/repo"},
+		{"leaves it", names("data", "./data"), "train.py ./data/../secret ./database ./data.csv /srv/team/repo", "train.py ./data/../secret ./database ./data.csv /srv/team/repo"},
 		{"bare word as typed", names("data", "data"), "train.py --data data out", "train.py --data {data} out"},
 		{"bare word is a sub-command", names("train", "./train"), "main.py train --mode=train ./train", "main.py train --mode=train {train}"},
 		{"bare word is the program", names("train", "train"), "train train", "train {train}"},
 		{"longest wins", names("all", "./d", "part", "./d/part"), "t ./d/part/x ./d/other", "t {part}/x {all}/other"},
 		{"two names for one place", names("b", "./d", "a", "./d"), "t ./d", "t {a}"},
 		{"file", names("model", "out/model.pt"), "t --output=out/model.pt -o out/model.pt.tmp", "t --output={model} -o out/model.pt.tmp"},
-		{"hydra", names("data", "./data"), "t data.path=./data/x +a.b=/srv/work/repo/data", "t data.path={data}/x +a.b={data}"},
-		{"mount", names("data", "./data"), "podman run -v ./data:/data:ro -v /srv/work/repo/data/x:/y img", "podman run -v {data}:/data:ro -v {data}/x:/y img"},
+		{"hydra", names("data", "./data"), "t data.path=./data/x +a.b=/srv/team/repo/data", "t data.path={data}/x +a.b={data}"},
+		{"mount", names("data", "./data"), "podman run -v ./data:/data:ro -v /srv/team/repo/data/x:/y img", "podman run -v {data}:/data:ro -v {data}/x:/y img"},
 		{"mount by key", names("data", "./data"), "podman run --mount type=bind,source=./data,target=/data img", "podman run --mount type=bind,source={data},target=/data img"},
 		{"list", names("data", "./data"), "t --files ./data/a.csv,./data/b.csv", "t --files {data}/a.csv,{data}/b.csv"},
 		{"comma in a name", names("data", "./a,b"), "t ./a,b", "t {data}"},
-		{"file URL", names("data", "./data"), "t file:///srv/work/repo/data/x s3:///srv/work/repo/data", "t file:///srv/work/repo/data/x s3:///srv/work/repo/data"},
-		{"the working directory itself", names("all", "."), "t . ./ ./train.py a/b 10 /srv/work/repo", "t {all} {all}/ ./train.py a/b 10 {all}"},
+		{"file URL", names("data", "./data"), "t file:///srv/team/repo/data/x s3:///srv/team/repo/data", "t file:///srv/team/repo/data/x s3:///srv/team/repo/data"},
+		{"the working directory itself", names("all", "."), "t . ./ ./train.py a/b 10 /srv/team/repo", "t {all} {all}/ ./train.py a/b 10 {all}"},
 		{"above the working directory", names("up", ".."), "t .. ../x ./y", "t {up} ../x ./y"},
 		{"root", names("root", "/"), "t / /etc/passwd", "t {root} /etc/passwd"},
 		{"placeholders stay", names("data", "./data"), "t {data} {data}/x {lr} {unknown} {{data}} ${data}", "t {data} {data}/x {lr} {unknown} {{data}} ${data}"},
@@ -70,7 +70,7 @@ func TestTemplate(t *testing.T) {
 
 func TestUnreplaced(t *testing.T) {
 	n := names("data", "./data", "far", "/mnt/far", "all", ".")
-	template := Template([]string{"sh", "-c", "train /mnt/far/x", "file:///srv/work/repo/data", "/mnt/farther", "/mnt/far", "./data", "data"}, n)
+	template := Template([]string{"sh", "-c", "train /mnt/far/x", "file:///srv/team/repo/data", "/mnt/farther", "/mnt/far", "./data", "data"}, n)
 	var got []string
 	for _, r := range Unreplaced(template, n) {
 		got = append(got, r.Text[:10]+string(r.Subject))
@@ -82,7 +82,7 @@ func TestUnreplaced(t *testing.T) {
 
 // What a template expands to must be what was templated: the same argument, or the same path spelled otherwise.
 func FuzzTemplate(f *testing.F) {
-	for _, s := range []string{"./data/x", "--a=./data,./data/b", "-v ./data:/x:ro", "{data}", "file:///srv/work/repo/data/", "./data//x/../y", "data", "=,=,", "{{data}}", "out/m.pt"} {
+	for _, s := range []string{"./data/x", "--a=./data,./data/b", "-v ./data:/x:ro", "{data}", "file:///srv/team/repo/data/", "./data//x/../y", "data", "=,=,", "{{data}}", "out/m.pt"} {
 		f.Add(s)
 	}
 	n := names("data", "./data", "out", "out/m.pt", "far", "/mnt/far")
@@ -172,17 +172,17 @@ func FuzzExpand(f *testing.F) {
 
 func TestPathOf(t *testing.T) {
 	for _, c := range []struct{ typed, root, base, rel, located string }{
-		{"data", "/srv/work", schema.BaseCheckout, "repo/data", "/srv/work/repo/data"},
-		{"./data/../x", work, schema.BaseCheckout, "x", "/srv/work/repo/x"},
+		{"data", "/srv/team", schema.BaseCheckout, "repo/data", "/srv/team/repo/data"},
+		{"./data/../x", work, schema.BaseCheckout, "x", "/srv/team/repo/x"},
 		{".", work, schema.BaseCheckout, ".", work},
-		{".", "/srv/work", schema.BaseCheckout, "repo", work},
-		{"../x", work, schema.BaseWorkDir, "../x", "/srv/work/x"},
-		{"data/", "", schema.BaseWorkDir, "data", "/srv/work/repo/data"},
-		{"/srv/work/repo/data", work, schema.BaseCheckout, "data", "/srv/work/repo/data"},
-		{"/srv/work/repository", work, schema.BaseAbsolute, "", "/srv/work/repository"},
+		{".", "/srv/team", schema.BaseCheckout, "repo", work},
+		{"../x", work, schema.BaseWorkDir, "../x", "/srv/team/x"},
+		{"data/", "", schema.BaseWorkDir, "data", "/srv/team/repo/data"},
+		{"/srv/team/repo/data", work, schema.BaseCheckout, "data", "/srv/team/repo/data"},
+		{"/srv/team/repository", work, schema.BaseAbsolute, "", "/srv/team/repository"},
 		{"/mnt/x/", work, schema.BaseAbsolute, "", "/mnt/x"},
 		{"/mnt/x", "/", schema.BaseCheckout, "mnt/x", "/mnt/x"},
-		{"\xff", work, schema.BaseCheckout, "\xff", "/srv/work/repo/\xff"},
+		{"\xff", work, schema.BaseCheckout, "\xff", "/srv/team/repo/\xff"},
 	} {
 		got := PathOf(c.typed, work, c.root)
 		want := schema.Path{Typed: schema.Text(c.typed), Base: c.base, Rel: schema.Text(c.rel), Located: schema.Text(c.located)}
