@@ -66,7 +66,7 @@ func replaceRoot(text, root string, with func(rest string) string, allowed bool)
 func isAbsolute(path string) bool { return strings.HasPrefix(path, "/") || filepath.IsAbs(path) }
 
 func trimSeparators(path string) string {
-	return strings.TrimRight(path, "/"+string(filepath.Separator))
+	return strings.TrimRightFunc(path, func(r rune) bool { return r == '/' || r == filepath.Separator })
 }
 
 const (
