@@ -27,16 +27,17 @@ func TestJSONFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	runpin("record", "--no-code", "--name", "one", "--dataset", "d=data.txt", "--output", "o.txt", "--", "sh", "-c", "cat data.txt > o.txt")
-	for verb, want := range map[string]string{
-		"show one":            "schema id status created user datasets command command_template launcher workdir declared_outputs recorder started finished exit_code environments observations outputs fingerprint",
-		"list":                "[] schema id status created",
-		"check one":           "run rerunnable pins",
-		"rerun one --execute": "run rerun_of verdict pins dir",
-		"verify latest":       "result against same_inputs outputs",
-		"diff one latest":     "schema a b same_inputs summary differences",
-		"store check":         "runs documents blobs bytes waiting problems",
-		"version":             "version go os arch revision",
+	for _, answer := range [][2]string{
+		{"show one", "schema id status created user datasets command command_template launcher workdir declared_outputs recorder started finished exit_code environments observations outputs fingerprint"},
+		{"list", "[] schema id status created"},
+		{"check one", "run rerunnable pins"},
+		{"rerun one --execute", "run rerun_of verdict pins dir"},
+		{"verify latest", "result against same_inputs outputs"},
+		{"diff one latest", "schema a b same_inputs summary differences"},
+		{"store check", "runs documents blobs bytes waiting problems"},
+		{"version", "version go os arch revision"},
 	} {
+		verb, want := answer[0], answer[1]
 		out, errs := runpin(append(strings.Fields(verb), "--json")...)
 		want, list := strings.CutPrefix(want, "[] ")
 		var object map[string]any
