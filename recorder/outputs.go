@@ -150,9 +150,6 @@ func readMetrics(path string) (map[string]schema.Text, error) {
 	return process.ParseMetrics(data, filepath.Base(path))
 }
 
-// ReadMetrics reads a metrics file: names and numbers as JSON, as k=v lines or as CSV.
-func ReadMetrics(path string) (map[string]schema.Text, error) { return readMetrics(path) }
-
 // HashOutputs gives the digests of outputs that something else wrote, and the blobs that go with them. All that are missing or unreadable are named.
 func (r *Recorder) HashOutputs(ctx context.Context, refs []OutputRef, dir string) ([]schema.Output, []schema.Blob, error) {
 	staged := newStaging()

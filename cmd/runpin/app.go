@@ -188,7 +188,7 @@ func permute(app *cli.App, args []string) (argv, rest []string, err error) {
 		if next := find(commands, word); next != nil && len(positional) == 0 {
 			argv = append(append(argv, level...), word)
 			level, commands = nil, next.Subcommands
-			flags = flagTable(append(slices.Clone(next.Flags), globalsOf(app)...))
+			flags = flagTable(append(slices.Clone(next.Flags), app.Flags...))
 			continue
 		}
 		positional = append(positional, word)
@@ -202,8 +202,6 @@ func permute(app *cli.App, args []string) (argv, rest []string, err error) {
 	}
 	return argv, rest, nil
 }
-
-func globalsOf(app *cli.App) []cli.Flag { return app.Flags }
 
 // splitGlobals takes the global flags out of a sub-command's: `runpin list --store X` works as `runpin --store X list` does.
 func splitGlobals(app *cli.App, level []string) (own, globals []string) {
