@@ -110,7 +110,7 @@ var descriptions = map[string]string{
 	"Release.At": "set when the run is read, from the document", "Release.By": "who did it", "Release.Channel": "dev, staging, prod, …", "Release.Digest": "what the tags or the channel point at now",
 	"Release.From": "channel that the image was promoted from", "Release.Previous": "what the channel pointed at before", "Release.Reason": "why", "Release.Tags": "tags that were attached", "Release.Ticket": "where it is documented",
 
-	"Reporter.Host": "where it runs",
+	"Reporter.Host": "where it runs", "Node.Name": "of the machine", "Node.Environment": "id of the environment there",
 
 	"Run.Attempts": "tries of the run", "Run.Environments": "one for each distinct node", "Run.Erased": "what was dropped for legal reasons", "Run.ExitCode": "of the command", "Run.Finished": "end of the run",
 	"Run.ID": "of the run", "Run.Keeps": "what is protected from deletion now", "Run.Labels": "free names and values", "Run.Notes": "remarks by people", "Run.Observations": "what each reporter saw, in order",

@@ -49,6 +49,7 @@ type Observation struct {
 	Reporter    *Reporter    `json:"reporter,omitempty"` // set by the fold, from the document
 	Images      []ImagePin   `json:"images,omitempty"`
 	Environment *Environment `json:"environment,omitempty"`
+	Node        *Node        `json:"node,omitempty"` // where the reporter stands, when another document describes the environment
 	Attempt     *Attempt     `json:"attempt,omitempty"`
 	Drift       []Drifted    `json:"drift,omitempty"`
 	Verdict     *Verdict     `json:"verdict,omitempty"`
@@ -56,7 +57,8 @@ type Observation struct {
 	Reasons     []Reason     `json:"reasons,omitempty"`
 }
 
-// OutputEvent adds outputs and metrics. A later output of the same name and rank stands in for an earlier one; so does a metric.
+// OutputEvent adds outputs and metrics. A later output of the same name and rank stands in for an earlier one, one of a later attempt for one of an
+// earlier attempt, and the word of the run as a whole for that of its ranks; so does a metric.
 type OutputEvent struct {
 	Outputs []Output        `json:"outputs,omitempty"`
 	Metrics map[string]Text `json:"metrics,omitempty"`

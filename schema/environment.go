@@ -1,6 +1,9 @@
 package schema
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Environment is what one node looked like to a run (standards: driver, CUDA, CPU features and thread variables decide whether
 // results can be equal bit for bit). ID is given by [Environment.Identity], so equal nodes share it.
@@ -38,6 +41,39 @@ func (e Environment) Identity() (Digest, error) {
 		return "", err
 	}
 	return SHA256(b), nil
+}
+
+// Node names a machine and refers to the environment there, which [SharedEnvironment] describes: however many ranks see equal environments, they are
+// written down once.
+type Node struct {
+	Name        string `json:"name,omitempty"`
+	Environment Digest `json:"environment"`
+	GPUs        []GPU  `json:"gpus,omitempty"` // index, uuid and pci of the very devices
+}
+
+// SharedEnvironment splits what a rank saw of its node into a document that is the same for every rank of the run which sees an equal environment, so that
+// saving it again changes nothing, and what is the node's own. The document's id and time follow from the run and the environment.
+func SharedEnvironment(run RunID, e Environment) (Document, Node, error) {
+	node := Node{Name: e.Node}
+	e.Node, e.Ranks = "", nil
+	e.GPUs = slices.Clone(e.GPUs)
+	for i, g := range e.GPUs {
+		if g.UUID != "" || g.PCI != "" {
+			node.GPUs = append(node.GPUs, GPU{Index: g.Index, UUID: g.UUID, PCI: g.PCI})
+		}
+		e.GPUs[i].UUID, e.GPUs[i].PCI = "", ""
+	}
+	id, err := e.Identity()
+	if err != nil {
+		return Document{}, node, err
+	}
+	e.ID, node.Environment = id, id
+	at := run.Time()
+	if at.IsZero() {
+		at = At(time.Unix(0, 0))
+	}
+	return Document{Schema: SchemaV1, Kind: KindObservation, ID: DeriveDocumentID(at, "environment", string(run), string(id)), Run: run, At: at,
+		Reporter: Reporter{Kind: "joiner"}, Observation: &Observation{Environment: &e}}, node, nil
 }
 
 // OS is an operating system and its kernel.

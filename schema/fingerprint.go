@@ -125,6 +125,9 @@ func (r Run) FingerprintInput() (FingerprintInput, []Reason) {
 		in.Images = append(in.Images, f)
 	}
 	for _, p := range r.Code {
+		if p.Origin.Kind == FromLabel {
+			continue // an image's label tells what code the image holds: the image's digest covers it
+		}
 		f, why := p.fingerprint()
 		absent("code:"+p.Name, why)
 		in.Code = append(in.Code, f)

@@ -78,7 +78,7 @@ var fieldClasses = func() map[string]bool {
 		Datasets.Use Datasets.Origin Datasets.Reasons
 		Job.Path Job.Blob Job.Pinned Command Launcher WorkDir.Typed WorkDir.Base WorkDir.Located DeclaredOutputs MetricsFile Relaxed Reasons Recorder
 		Started Finished ExitCode Signal Why Environments Attempts Observations Drift.Expected Drift.Found Drift.Text Drift.At
-		Outputs Metrics Fingerprint Verdict Keeps Releases Erased Lease`) {
+		Outputs Metrics Fingerprint Verdict Keeps Releases Erased Lease RankLeases`) {
 		classes[path] = false
 	}
 	return classes

@@ -26,6 +26,8 @@ func Fold(docs []Document) (Run, error) {
 	for _, d := range events {
 		f.apply(d)
 	}
+	f.settleEnvironments()
+	f.settleOutputs()
 	f.settleStatus()
 	f.settleReasons()
 	return f.Run, nil
@@ -85,7 +87,12 @@ func clonePlan(p Plan) Plan {
 // folding is a run while its events are applied, with what only the fold needs to know.
 type folding struct {
 	Run
-	statuses    []rankStatus
+	statuses    []statement[*StatusChange]
+	outputs     []statement[*Document]
+	begun       map[try]Time
+	nodes       []nodeSeen
+	shared      map[Digest]int // environments without a node, by id: their place in sharedEnvs
+	sharedEnvs  []Environment
 	metricRanks map[string]int
 	newer       map[DocumentKind]int // kinds that this version does not know
 	places      map[any]int          // where in its list an entry stands, by what makes it one entry: a record may hold very many
@@ -110,7 +117,7 @@ func (f *folding) apply(d *Document) {
 	case KindObservation:
 		f.applyObservation(d)
 	case KindOutput:
-		f.applyOutput(d)
+		f.outputs = append(f.outputs, statement[*Document]{tryOf(d, 0), d.ID, d})
 	case KindLabel:
 		f.applyLabel(d.Label)
 	case KindNote:
@@ -174,15 +181,23 @@ func (f *folding) applyObservation(d *Document) {
 	}
 	if o.Attempt != nil {
 		f.addAttempt(*o.Attempt)
+		f.noteBegun(tryOf(d, 0), o.Attempt.Started)
 	}
 	for _, dr := range o.Drift {
 		f.addDrift(dr, d.At)
 	}
 	if o.Environment != nil {
 		e := *o.Environment
-		f.addEnvironment(e, d.Reporter.Rank)
+		if e.Node == "" && len(e.Ranks) == 0 && d.Reporter.Rank == nil {
+			f.shareEnvironment(e)
+		} else {
+			f.addEnvironment(e, d.Reporter.Rank)
+		}
 		// It stands in Environments; the observation names it.
 		o.Environment = &Environment{ID: e.ID, Node: e.Node, Ranks: e.Ranks}
+	}
+	if o.Node != nil {
+		f.nodes = append(f.nodes, nodeSeen{*o.Node, d.Reporter.Rank})
 	}
 	for _, seen := range o.Images {
 		f.observeImage(seen, d.At)
@@ -249,6 +264,54 @@ func (f *folding) addEnvironment(e Environment, rank *int) {
 		f.Environments = append(f.Environments, e)
 	}
 	f.Environments[i].Ranks = sortedRanks(append(f.Environments[i].Ranks, ranks...))
+}
+
+// nodeSeen is a node that a rank stood on.
+type nodeSeen struct {
+	Node
+	rank *int
+}
+
+// shareEnvironment keeps an environment that names no node: nodes refer to it by its id.
+func (f *folding) shareEnvironment(e Environment) {
+	if f.shared == nil {
+		f.shared = map[Digest]int{}
+	}
+	if _, again := f.shared[e.ID]; !again {
+		f.shared[e.ID] = len(f.sharedEnvs)
+		f.sharedEnvs = append(f.sharedEnvs, e)
+	}
+}
+
+// settleEnvironments gives each node the environment that it refers to, wherever in the order of documents that was described.
+func (f *folding) settleEnvironments() {
+	used := map[Digest]bool{}
+	for _, n := range f.nodes {
+		e := Environment{ID: n.Environment, Reasons: []Reason{{Code: "environment-missing", Text: "the document that describes this environment has not arrived"}}}
+		if i, ok := f.shared[n.Environment]; ok {
+			e, used[n.Environment] = f.sharedEnvs[i], true
+		}
+		e.Node, e.GPUs = n.Name, nameDevices(e.GPUs, n.GPUs)
+		f.addEnvironment(e, n.rank)
+	}
+	for _, e := range f.sharedEnvs {
+		if !used[e.ID] {
+			f.addEnvironment(e, nil)
+		}
+	}
+}
+
+// nameDevices writes the uuid and pci of the very devices into the GPUs of a shared environment.
+func nameDevices(gpus, devices []GPU) []GPU {
+	out := slices.Clone(gpus)
+	for i := range out {
+		for _, d := range devices {
+			if d.Index == out[i].Index {
+				out[i].UUID, out[i].PCI = d.UUID, d.PCI
+			}
+		}
+	}
+	return out
 }
 
 func sortedRanks(ranks []int) []int {

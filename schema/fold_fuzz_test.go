@@ -56,6 +56,7 @@ func randomDocuments(rng *rand.Rand, n int) []Document {
 		d.ID, d.At = DocumentID(fixedID(ms, byte(10+i))), fixedTime(ms)
 		if d.Reporter.Rank = nil; rng.IntN(3) > 0 {
 			d.Reporter.Rank = ptr(rng.IntN(4))
+			d.Reporter.Attempt, d.Reporter.AttemptID = rng.IntN(3), []string{"", "pod-a", "pod-b"}[rng.IntN(3)]
 		}
 		switch d.Kind {
 		case KindStatus:
@@ -70,6 +71,16 @@ func randomDocuments(rng *rand.Rand, n int) []Document {
 			o := *d.Observation
 			o.Images = []ImagePin{{Name: []string{"image", "other"}[rng.IntN(2)], Ref: "a", Use: Observed, ConfigDigest: digests[rng.IntN(4)], PlatformDigest: digests[rng.IntN(4)], IndexDigest: digests[rng.IntN(4)]}}
 			o.Attempt = &Attempt{Number: rng.IntN(3), Rank: d.Reporter.Rank, Started: fixedTime(rng.Int64N(100)), Reason: string("xyz"[rng.IntN(3)])}
+			if o.Environment != nil && rng.IntN(2) == 0 {
+				shared, node, err := SharedEnvironment(d.Run, *o.Environment)
+				if err != nil {
+					panic(err)
+				}
+				o.Environment, o.Node = nil, &node
+				if rng.IntN(4) > 0 {
+					docs = append(docs, shared)
+				}
+			}
 			d.Observation = &o
 		case KindOutput:
 			d.Output = &OutputEvent{Metrics: map[string]Text{"loss": Text(string("123"[rng.IntN(3)]))}, Outputs: []Output{{Name: string("mn"[rng.IntN(2)]), URI: Text(string("123"[rng.IntN(3)]))}}}

@@ -1,5 +1,10 @@
 package schema
 
+import (
+	"cmp"
+	"slices"
+)
+
 // imageKey is the place of an image in [folding.places].
 type imageKey string
 
@@ -55,8 +60,25 @@ func imageContradiction(p, seen ImagePin) (want, got Digest, differs bool) {
 	return "", "", false
 }
 
-// applyOutput: a later output of the same name and rank stands in for an earlier one. A metric is the run's: the whole run's or rank 0's word
-// stands over that of other ranks, a lower rank's over a higher one's, and then the later over the earlier.
+// settleOutputs applies outputs and metrics in their order of weight: those of ranks, by attempt and then by id, and then those of the run as a whole. A later
+// output of the same name and rank stands in for an earlier one. A metric is the run's: a lower rank's word stands over a higher one's.
+func (f *folding) settleOutputs() {
+	slices.SortFunc(f.outputs, func(a, b statement[*Document]) int {
+		return cmp.Or(cmp.Compare(speaks(a.try), speaks(b.try)), f.compareTries(a.try, b.try), cmp.Compare(a.id, b.id))
+	})
+	for _, s := range f.outputs {
+		f.applyOutput(s.said)
+	}
+}
+
+// speaks orders the words of ranks before those of the run as a whole.
+func speaks(t try) int {
+	if t.rank == noRank {
+		return 1
+	}
+	return 0
+}
+
 func (f *folding) applyOutput(d *Document) {
 	rank := max(rankOrNone(d.Reporter.Rank), 0)
 	for _, o := range d.Output.Outputs {

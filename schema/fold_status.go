@@ -6,17 +6,49 @@ import (
 	"slices"
 )
 
-// rankStatus is what one reporter said of where the run stands. Rank is noRank where it spoke for the run as a whole: the process that started
-// it, a collector, a user.
-type rankStatus struct {
-	rank int
+// try is one attempt of one rank. Rank is noRank where a reporter spoke for the run as a whole: the process that started it, a collector, a user.
+type try struct {
+	rank   int
+	number int    // 0 when nobody counts
+	id     string // "" when nobody names it
+}
+
+// tryOf gives the try that a document is about.
+func tryOf(d *Document, number int) try {
+	return try{rankOrNone(d.Reporter.Rank), max(d.Reporter.Attempt, number), d.Reporter.AttemptID}
+}
+
+// statement is what a reporter said in a document, and about which try.
+type statement[T any] struct {
+	try
 	id   DocumentID
-	*StatusChange
+	said T
+}
+
+// noteBegun remembers when a try began: the earliest that was said.
+func (f *folding) noteBegun(t try, at Time) {
+	if at.IsZero() {
+		return
+	}
+	if f.begun == nil {
+		f.begun = map[try]Time{}
+	}
+	if was, known := f.begun[t]; !known || at.Before(was) {
+		f.begun[t] = at
+	}
+}
+
+// compareTries orders the tries of a rank: by number, and where nobody counts by when they began.
+func (f *folding) compareTries(a, b try) int {
+	x, y := f.begun[a], f.begun[b]
+	return cmp.Or(cmp.Compare(a.number, b.number), x.t.Compare(y.t), cmp.Compare(a.id, b.id))
 }
 
 func (f *folding) applyStatus(d *Document) {
 	s := d.Status
-	f.statuses = append(f.statuses, rankStatus{rankOrNone(d.Reporter.Rank), d.ID, s})
+	t := tryOf(d, s.Attempt)
+	f.statuses = append(f.statuses, statement[*StatusChange]{t, d.ID, s})
+	f.noteBegun(t, s.Started)
 	if !s.Started.IsZero() && (f.Started.IsZero() || s.Started.Before(f.Started)) {
 		f.Started = s.Started
 	}
@@ -28,40 +60,71 @@ func (f *folding) applyStatus(d *Document) {
 // settleStatus decides where the run stands from everything that was said. Clocks may differ by an hour, so time decides only between
 // statements of equal weight: a later try stands over an earlier one, an end over "running", and only then the later over the earlier.
 // A word on the whole run, an end or "running" with a lease, stands over the ranks'; otherwise the run goes on while any rank does, and fails
-// if any rank failed.
+// if any rank failed. A try that is counted is one of the whole job: once a later one is heard of, what ranks said of earlier ones is past.
 func (f *folding) settleStatus() {
 	if f.inputDrift() != "" {
 		f.Fingerprint = "" // what it was computed from is not what ran
 	}
-	last := map[int]rankStatus{}
+	last := map[int]statement[*StatusChange]{}
+	counted := 0
 	for _, s := range f.statuses {
-		if was, ok := last[s.rank]; !ok || compareStatus(was, s) < 0 {
+		if was, ok := last[s.rank]; !ok || f.compareStatus(was, s) < 0 {
 			last[s.rank] = s
 		}
+		if s.rank != noRank {
+			counted = max(counted, s.number)
+		}
 	}
+	maps.DeleteFunc(last, func(_ int, s statement[*StatusChange]) bool { return s.number > 0 && s.number < counted })
 	whole, said := last[noRank]
-	if said && (whole.To.Ended() || whole.To == Running && whole.Lease != nil) {
-		f.take(whole)
+	if said && (whole.said.To.Ended() || whole.said.To == Running && whole.said.Lease != nil) {
+		f.take(whole.said)
 		return
 	}
 	delete(last, noRank)
 	ranks := slices.Sorted(maps.Keys(last))
 	for _, want := range []Status{Running, Failed, Succeeded} {
-		for _, rank := range ranks {
-			if last[rank].To == want {
-				f.take(last[rank])
+		for i, rank := range ranks {
+			if last[rank].said.To == want {
+				f.take(last[rank].said)
 				f.takeLatestEnd(last)
+				f.takeLeases(ranks[i+1:], last)
+				f.sealByRanks()
 				return
 			}
 		}
 	}
 	if said {
-		f.take(whole)
+		f.take(whole.said)
 	}
 }
 
-func compareStatus(a, b rankStatus) int {
-	return cmp.Or(cmp.Compare(a.Attempt, b.Attempt), cmp.Compare(weight(a.To), weight(b.To)), cmp.Compare(a.id, b.id))
+// sealByRanks: ranks do not know the plan, so none of them seals the run. Once all have ended the inputs are what they are known to be.
+func (f *folding) sealByRanks() {
+	if f.Status.Ended() && f.Fingerprint == "" {
+		f.Fingerprint, _ = f.Fingerprinted()
+	}
+}
+
+// takeLeases keeps the leases of the other ranks that run: the run is lost only when none of its ranks is there.
+func (f *folding) takeLeases(ranks []int, last map[int]statement[*StatusChange]) {
+	if f.Status != Running {
+		return
+	}
+	for _, rank := range ranks {
+		switch s := last[rank].said; {
+		case s.To != Running || s.Lease == nil:
+		case f.Lease == nil:
+			f.Lease = new(Lease)
+			*f.Lease = *s.Lease
+		default:
+			f.RankLeases = append(f.RankLeases, *s.Lease)
+		}
+	}
+}
+
+func (f *folding) compareStatus(a, b statement[*StatusChange]) int {
+	return cmp.Or(f.compareTries(a.try, b.try), cmp.Compare(weight(a.said.To), weight(b.said.To)), cmp.Compare(a.id, b.id))
 }
 
 func weight(s Status) int {
@@ -75,7 +138,7 @@ func weight(s Status) int {
 	}
 }
 
-func (f *folding) take(s rankStatus) {
+func (f *folding) take(s *StatusChange) {
 	f.Status, f.Why = s.To, s.Why
 	if s.To.Ended() {
 		f.Finished, f.ExitCode, f.Signal = s.Finished, s.ExitCode, s.Signal
@@ -89,21 +152,21 @@ func (f *folding) take(s rankStatus) {
 }
 
 // takeLatestEnd: a run of several ranks ends when the last of them does.
-func (f *folding) takeLatestEnd(last map[int]rankStatus) {
+func (f *folding) takeLatestEnd(last map[int]statement[*StatusChange]) {
 	if !f.Status.Ended() {
 		return
 	}
 	for _, s := range last {
-		if f.Finished.Before(s.Finished) {
-			f.Finished = s.Finished
+		if f.Finished.Before(s.said.Finished) {
+			f.Finished = s.said.Finished
 		}
 	}
 }
 
-// Judge decides the status as a reader sees it: a running run whose reporter is known to be gone is lost, and so is one that nobody gave a
-// lease for. alive says what is known of the lease: true while the reporter may still be there.
+// Judge decides the status as a reader sees it: a running run whose reporters are known to be gone is lost, and so is one that nobody gave a
+// lease for. alive says what is known of a lease: true while its reporter may still be there.
 func (r *Run) Judge(alive func(Lease) bool) {
-	if r.Status == Running && (r.Lease == nil || !alive(*r.Lease)) {
+	if r.Status == Running && (r.Lease == nil || !alive(*r.Lease)) && !slices.ContainsFunc(r.RankLeases, alive) {
 		r.Status = Lost
 	}
 }

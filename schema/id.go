@@ -2,6 +2,7 @@ package schema
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"sync"
@@ -88,6 +89,22 @@ func encodeID(ms uint64, random [10]byte) string {
 		}
 	}
 	return string(out[:])
+}
+
+// DeriveRunID gives the id of a run that exists elsewhere (a tracker's, say): always the same for the same parts, so that bringing it in twice is
+// bringing it in once. The parts name it uniquely.
+func DeriveRunID(at Time, parts ...string) RunID { return RunID(deriveID(at, parts)) }
+
+// DeriveDocumentID gives the id of an event that several reporters, or one reporter several times, state in the same words: saving it twice is saving it once.
+func DeriveDocumentID(at Time, parts ...string) DocumentID { return DocumentID(deriveID(at, parts)) }
+
+// deriveID takes the 80 bits behind the time from the SHA-256 of the parts, each with its length before it.
+func deriveID(at Time, parts []string) string {
+	hash := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(hash, "%d:%s", len(part), part)
+	}
+	return encodeID(uint64(min(max(at.Time().UnixMilli(), 0), maxIDTime)), [10]byte(hash.Sum(nil)[:10]))
 }
 
 // ParseRunID checks a full id. Lower case is accepted and raised.

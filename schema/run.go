@@ -69,7 +69,8 @@ type Run struct {
 	Keeps        []Keep          `json:"keeps,omitempty"`
 	Releases     []Release       `json:"releases,omitempty"`
 	Erased       []Erasure       `json:"erased,omitempty"`
-	Lease        *Lease          `json:"lease,omitempty"` // of the reporter that started it, while it runs
+	Lease        *Lease          `json:"lease,omitempty"`       // of the reporter that started it, or of its lowest rank, while it runs
+	RankLeases   []Lease         `json:"rank_leases,omitempty"` // of the other ranks that run
 }
 
 // Submission says where a run was submitted from. A submitting CI job's machine and checkout are never the run's own.
@@ -96,6 +97,9 @@ type Reporter struct {
 	Host string `json:"host,omitempty"`
 	Rank *int   `json:"rank,omitempty"`
 	By   string `json:"by,omitempty"` // user name
+	// Attempt is the number of the try that a joiner is part of, from 1; absent where only AttemptID tells one try from another.
+	Attempt   int    `json:"attempt,omitempty"`
+	AttemptID string `json:"attempt_id,omitempty"` // pod name; Slurm job and restart count
 }
 
 // Lease lets a reader decide whether the process that reports a running run is still there. On the same host boot, namespace, pid and

@@ -163,7 +163,8 @@ func changesState(d *schema.Document) bool {
 	case schema.KindRun, schema.KindStatus, schema.KindLabel, schema.KindOutput:
 		return true
 	case schema.KindObservation:
-		return d.Verbatim != nil || len(d.Observation.Images) > 0 || len(d.Observation.Drift) > 0
+		o := d.Observation // tries order what ranks say; what drifted or was withheld has no fingerprint
+		return d.Verbatim != nil || len(o.Images) > 0 || len(o.Drift) > 0 || o.Attempt != nil || len(o.Withheld) > 0
 	case schema.KindNote, schema.KindRelease, schema.KindKeep, schema.KindErasure:
 		return false
 	}
