@@ -61,7 +61,7 @@ func (p *Planned) pinJob() error {
 	if job.NoStamp {
 		stamp = ""
 	}
-	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, images, stamp)
+	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images}, stamp)
 	if err != nil {
 		return err
 	}

@@ -144,6 +144,7 @@ type SpecReader interface {
 type Spec struct {
 	Format   string
 	Images   []SpecImage
+	Code     []SpecCode
 	Template schema.Digest
 }
 
@@ -154,7 +155,21 @@ type SpecImage struct {
 	Where []string // "train.yaml:12:16 spec.template.spec.containers[0].image"
 }
 
-// SpecPinner rewrites a job spec so that each image (by name) is the given pinned reference, and stamps it with the run's id unless stamp is "".
+// SpecCode is one place of a job spec that fetches code: a git-sync container, a git artifact. URL and Rev are as the spec writes them.
+type SpecCode struct {
+	Name  string
+	URL   string
+	Rev   string // "" for the remote's default branch
+	Where []string
+}
+
+// SpecPins are the values that a spec is pinned to, by the name of the reference: a pinned image reference, a full commit.
+type SpecPins struct {
+	Images map[string]string
+	Code   map[string]string
+}
+
+// SpecPinner rewrites a job spec so that each reference is the given value, and stamps it with the run's id unless stamp is "".
 type SpecPinner interface {
-	PinSpec(path string, data []byte, images map[string]string, stamp schema.RunID) ([]byte, error)
+	PinSpec(path string, data []byte, pins SpecPins, stamp schema.RunID) ([]byte, error)
 }

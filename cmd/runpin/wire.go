@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,8 +26,6 @@ import (
 	"github.com/runpin/runpin/rerun/launch/local"
 	"github.com/runpin/runpin/schema"
 	"github.com/runpin/runpin/store"
-	"github.com/runpin/runpin/store/spool"
-	"github.com/runpin/runpin/store/sqlite"
 )
 
 type access int
@@ -235,115 +231,4 @@ func (r recording) Record(ctx context.Context, p rerun.Prepared) (schema.Run, in
 			Hint: "install it as it was; a directory such as .venv is part of the machine, not of the recorded code"}
 	}
 	return result.Run, result.Code, err
-}
-
-// keptRuns is the store as the verbs see it: a database, a spool that is only written to, or nothing yet.
-type keptRuns struct {
-	db       *store.Store
-	spool    *spool.Spool
-	location string
-}
-
-func openRuns(ctx context.Context, env *Env, location string, mode access) (*keptRuns, error) {
-	k := &keptRuns{location: location}
-	if dir, ok := strings.CutPrefix(location, "spool:"); ok {
-		if mode == forReading {
-			return nil, usageError("fold it into a database first: runpin import "+dir+" --store PATH", "%s is a spool: it can be written to, not read", location)
-		}
-		var err error
-		k.spool, err = spool.Open(dir)
-		return k, err
-	}
-	if fsName, yes := sqlite.OnNetworkFileSystem(location); yes && mode == forWriting {
-		dir := location + ".spool"
-		env.warn("%s is on a network file system (%s), where SQLite is not safe: the report goes to %s; `runpin import` folds it in", location, fsName, dir)
-		var err error
-		k.spool, err = spool.Open(dir)
-		return k, err
-	}
-	db, err := store.Open(ctx, sqlite.Dialect{}, location, store.Options{Now: env.Now, ReadOnly: mode == forReading, BusyTimeout: duration(env, "RUNPIN_BUSY_TIMEOUT")})
-	if mode == forReading && errors.Is(err, fs.ErrNotExist) {
-		return k, nil
-	}
-	if err != nil {
-		return nil, atStore(err, location)
-	}
-	if mode == forWriting && db.ReadOnly() {
-		_ = db.Close()
-		return nil, &schema.Error{Op: "store", Kind: schema.Unavailable, Subject: location, Err: fmt.Errorf("the store cannot be written to"), Hint: "look at its permissions, or name another store with --store"}
-	}
-	k.db = db
-	return k, nil
-}
-
-// atStore names the store's place in an error of opening it.
-func atStore(err error, location string) error {
-	var e *schema.Error
-	if !errors.As(err, &e) || strings.Contains(e.Subject, location) {
-		return err
-	}
-	named := *e
-	named.Subject = location
-	return &named
-}
-
-func (k *keptRuns) close() {
-	if k.db != nil {
-		_ = k.db.Close()
-	}
-}
-
-func (k *keptRuns) missing() error {
-	if k.spool != nil {
-		return usageError("use a database: --store PATH", "%s is a spool and cannot be searched", k.location)
-	}
-	return &schema.Error{Op: "store", Kind: schema.NotFound, Subject: k.location, Err: fmt.Errorf("no run has been recorded there yet"), Hint: "runpin record -- COMMAND, or name another store with --store"}
-}
-
-// Save implements recorder.RunSaver and rerun.Saver.
-func (k *keptRuns) Save(ctx context.Context, report schema.Report) error {
-	if k.spool != nil {
-		return k.spool.Save(ctx, report)
-	}
-	if k.db == nil {
-		return k.missing()
-	}
-	return k.db.Save(ctx, report)
-}
-
-// Beat implements recorder.Beater.
-func (k *keptRuns) Beat(ctx context.Context, run schema.RunID, at schema.Time) error {
-	if k.db == nil {
-		return nil
-	}
-	return k.db.Beat(ctx, run, at)
-}
-
-// OpenBlob implements schema.BlobSource.
-func (k *keptRuns) OpenBlob(ctx context.Context, ref schema.BlobRef) (io.ReadCloser, error) {
-	if k.db == nil {
-		return nil, k.missing()
-	}
-	return k.db.OpenBlob(ctx, ref)
-}
-
-func (k *keptRuns) Find(ctx context.Context, query string, scope store.Scope) (schema.RunID, error) {
-	if k.db == nil {
-		return "", k.missing()
-	}
-	return k.db.Find(ctx, query, scope)
-}
-
-func (k *keptRuns) Run(ctx context.Context, id schema.RunID) (schema.Run, error) {
-	if k.db == nil {
-		return schema.Run{}, k.missing()
-	}
-	return k.db.Run(ctx, id)
-}
-
-func (k *keptRuns) List(ctx context.Context, filter store.Filter) ([]schema.Run, error) {
-	if k.db == nil {
-		return nil, nil
-	}
-	return k.db.List(ctx, filter)
 }

@@ -31,25 +31,16 @@ func storeLocation(env *Env, c *cli.Context) (location, source string, err error
 		}
 		return filepath.Join(dir, "runpin.db"), "default", nil
 	}
-	for _, scheme := range []string{"postgres://", "postgresql://", "https://", "http://"} {
-		if strings.HasPrefix(location, scheme) {
-			return "", "", usageError("give the path of a database file, or spool:DIR", "this version has no store of kind %s", strings.TrimSuffix(scheme, "://"))
-		}
-	}
-	if dir, ok := strings.CutPrefix(location, "spool:"); ok {
-		abs, err := filepath.Abs(dir)
-		return "spool:" + abs, source, err
-	}
-	abs, err := filepath.Abs(location)
-	return abs, source, err
+	location, err = kindOfStore(location).locate(location)
+	return location, source, err
 }
 
 // storeDirs are the files of the store, which are never part of the code.
 func storeDirs(location string) []string {
-	if dir, ok := strings.CutPrefix(location, "spool:"); ok {
-		return []string{dir}
+	if files := kindOfStore(location).files; files != nil {
+		return files(location)
 	}
-	return []string{location, location + "-wal", location + "-shm", location + ".spool"}
+	return nil
 }
 
 // fallbackSpools are where reports go when the database stops taking them while a command runs: beside it, and where that is full or gone too, in the cache.
@@ -157,13 +148,13 @@ func (specReader) ReadSpec(path string, data []byte) (recorder.Spec, error) {
 	return out, nil
 }
 
-func (specReader) PinSpec(path string, data []byte, images map[string]string, stamp schema.RunID) ([]byte, error) {
+func (specReader) PinSpec(path string, data []byte, pins recorder.SpecPins, stamp schema.RunID) ([]byte, error) {
 	spec, err := jobspec.Read(path, data)
 	if err != nil {
 		return nil, err
 	}
 	if stamp == "" {
-		return spec.Pin(images, nil)
+		return spec.Pin(pins.Images, nil)
 	}
-	return spec.Pin(images, &jobspec.Stamp{RunID: stamp})
+	return spec.Pin(pins.Images, &jobspec.Stamp{RunID: stamp})
 }
