@@ -27,12 +27,20 @@ func recordCommand(env *Env) *cli.Command {
 The command's input, output, signals and exit code pass through. The run's id goes to stdout, or to stderr where stdout is the command's.
 {name} in an argument stands for a param, or for the path of a data set or an output.
 
+With --join the command is one rank of a run that was planned elsewhere: it starts at once, whatever has become of the store, and what this rank adds is
+reported: its node's environment, the try, its exit code and, by rank 0, outputs and metrics. {rank} in the path of an output stands for the rank, and makes
+it every rank's. Without RUN the run is the one that $RUNPIN_RUN_ID names. The rank is RANK, OMPI_COMM_WORLD_RANK, PMIX_RANK, PMI_RANK, SLURM_PROCID,
+JOB_COMPLETION_INDEX, NODE_RANK, PET_NODE_RANK, GROUP_RANK or SLURM_NODEID, whichever of them is found first.
+
 ` + examples(
 			`runpin record --dataset train=./data --output model=model.pt -- python3 train.py`,
 			`runpin record --param lr=0.1 --output model=m.pt -- python3 train.py --lr {lr} --out {model}`,
 			`runpin record --in podman --image team/trainer:1.4 --dataset train=./data --output model=m.pt -- python train.py`,
-			`runpin record --job job.yaml --pinned pinned.yaml`),
+			`runpin record --job job.yaml --pinned pinned.yaml`,
+			`runpin record --join --output model=model.pt -- python3 train.py`,
+			`runpin record --join 01JD8ZK3V5N4Q7R2T9W6X0Y1AB --output shard=shard-{rank}.pt -- torchrun train.py`),
 		Flags: []cli.Flag{
+			optionalFlag{&cli.StringFlag{Name: "join", Usage: "report to `[RUN]`, which was planned elsewhere, as one of its ranks (default: $RUNPIN_RUN_ID)"}},
 			&cli.StringFlag{Name: "in", Usage: "run the command in the image, with `ENGINE` podman or docker"},
 			&cli.StringSliceFlag{Name: "image", Usage: "image of the run: [NAME=]`REF`; claimed only, unless the command runs --in it"},
 			&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH` of the images (default: linux on this machine's architecture)", EnvVars: []string{"RUNPIN_PLATFORM"}},
@@ -59,6 +67,9 @@ The command's input, output, signals and exit code pass through. The run's id go
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
+			if c.IsSet("join") {
+				return runJoin(c.Context, env, c)
+			}
 			req, err := recordRequest(env, c)
 			if err != nil {
 				return refused(req, err)
@@ -77,14 +88,21 @@ func refused(req recorder.Request, err error) error {
 	return &codedError{exitRefused, err}
 }
 
-func recordRequest(env *Env, c *cli.Context) (req recorder.Request, err error) {
+// commandAfterDashes gives what is to be run; nil where there is no "--".
+func commandAfterDashes(c *cli.Context) ([]string, error) {
 	rest, dashes := restOf(c)
-	req.Command = rest
 	if args := c.Args().Slice(); len(args) > 0 {
-		return req, usageError("put -- before the command: runpin record [flags] -- "+strings.Join(append(args, rest...), " "), "%q stands before --", args[0])
+		return rest, usageError("put -- before the command: runpin record [flags] -- "+strings.Join(append(args, rest...), " "), "%q stands before --", args[0])
 	}
 	if dashes && len(rest) == 0 {
-		return req, usageError("runpin record --help", "there is no command after --")
+		return rest, usageError("runpin record --help", "there is no command after --")
+	}
+	return rest, nil
+}
+
+func recordRequest(env *Env, c *cli.Context) (req recorder.Request, err error) {
+	if req.Command, err = commandAfterDashes(c); err != nil {
+		return req, err
 	}
 	dir, err := os.Getwd()
 	if err != nil {
