@@ -46,6 +46,7 @@ var storeKinds []storeKind
 func init() {
 	storeKinds = []storeKind{
 		{prefixes: []string{"spool:"}, locate: locateSpool, open: openSpool, files: func(location string) []string { return []string{strings.TrimPrefix(location, "spool:")} }},
+		httpStore(),
 		{locate: locateFile, open: openSQLite, files: func(location string) []string {
 			return []string{location, location + "-wal", location + "-shm", location + ".spool"}
 		}},
@@ -80,7 +81,7 @@ func openRuns(ctx context.Context, env *Env, location string, mode access) (*kep
 
 func locateFile(location string) (string, error) {
 	if scheme, _, found := strings.Cut(location, "://"); found {
-		return "", usageError("give the path of a database file, or spool:DIR", "this version has no store of kind %q", schema.Shorten(scheme, 40))
+		return "", usageError("give the path of a database file, spool:DIR, or https://HOST", "this version has no store of kind %q", schema.Shorten(scheme, 40))
 	}
 	return filepath.Abs(location)
 }
@@ -143,6 +144,9 @@ func (k *keptRuns) close() {
 func (k *keptRuns) missing() error {
 	if k.spool != nil {
 		return usageError("use a database: --store PATH", "%s is a spool and cannot be searched", k.location)
+	}
+	if k.runStore != nil {
+		return usageError("do it where the database lies: --store PATH", "%s is behind a server, which looks after it", k.location)
 	}
 	return &schema.Error{Op: "store", Kind: schema.NotFound, Subject: k.location, Err: fmt.Errorf("no run has been recorded there yet"), Hint: "runpin record -- COMMAND, or name another store with --store"}
 }
