@@ -192,6 +192,14 @@ func (k *keptRuns) Run(ctx context.Context, id schema.RunID) (schema.Run, error)
 	return k.runStore.Run(ctx, id)
 }
 
+// Documents gives what was said of a run, see [store.Store.Documents].
+func (k *keptRuns) Documents(ctx context.Context, id schema.RunID) ([]schema.Document, error) {
+	if k.runStore == nil {
+		return nil, k.missing()
+	}
+	return k.runStore.Documents(ctx, id)
+}
+
 func (k *keptRuns) List(ctx context.Context, filter store.Filter) ([]schema.Run, error) {
 	if k.runStore == nil {
 		return nil, nil
