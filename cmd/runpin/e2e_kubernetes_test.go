@@ -130,10 +130,13 @@ func TestPipelineKubernetes(t *testing.T) {
 		endedPod("train-0-a", 0, "gpu-a", ran, repository+"@"+first, 0, ""),
 		endedPod("train-1-b", 1, "gpu-b", image, repository+"@"+second, 0, ""))
 	code, stdout, stderr := p.run(nil, pods, "finish", drifted, "--pod", "-")
-	if code != exitGone || !strings.Contains(stdout+stderr, second) {
-		t.Errorf("drift: exit code %d, want %d, naming %s\n%s%s", code, exitGone, second, stdout, stderr)
+	if code != exitGone || !strings.Contains(stderr, "image:trainer") {
+		t.Errorf("drift: exit code %d, want %d, naming the pin\n%s%s", code, exitGone, stdout, stderr)
 	}
 	if run := p.show(drifted); len(run.Drift) == 0 {
 		t.Errorf("the drift is not in the record: %+v", run.Images)
+	}
+	if text := p.must(0, "show", drifted, "--json"); !strings.Contains(text, second) || !strings.Contains(text, "train-1-b") {
+		t.Errorf("the record does not say which pod ran %s:\n%s", second, text)
 	}
 }
