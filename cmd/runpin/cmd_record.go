@@ -60,6 +60,7 @@ JOB_COMPLETION_INDEX, NODE_RANK, PET_NODE_RANK, GROUP_RANK or SLURM_NODEID, whic
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the run"},
 			&cli.StringFlag{Name: "project", Usage: "`PROJECT` of the run", EnvVars: []string{"RUNPIN_PROJECT"}},
 			&cli.StringFlag{Name: "parent", Usage: "`RUN` that this one is a step or a member of"},
+			&cli.StringFlag{Name: "pins-from", Usage: "reuse what `RUN` found its data sets to be, where name and URI are the same and a spot check finds nothing changed"},
 			&cli.StringSliceFlag{Name: "label", Usage: "label of the run: `K=V`"},
 			&cli.StringSliceFlag{Name: "require", Usage: "refuse unless the run is `WHAT`: clean, pushed, pinned, durable (repeat, or separate by commas)"},
 			&cli.BoolFlag{Name: "best-effort", Usage: "record what cannot be pinned, with the reason, instead of refusing", EnvVars: []string{"RUNPIN_BEST_EFFORT"}},
@@ -232,6 +233,8 @@ func recordValues(c *cli.Context, settings Settings, req *recorder.Request) erro
 	return nil
 }
 
+const maxJobBytes = 16 << 20
+
 func recordJob(c *cli.Context, req *recorder.Request) error {
 	path := c.String("job")
 	if path == "" {
@@ -240,9 +243,14 @@ func recordJob(c *cli.Context, req *recorder.Request) error {
 		}
 		return nil
 	}
-	data, err := readSmall(path, 16<<20)
+	var data []byte
+	var err error
 	if path == "-" {
-		data, err = io.ReadAll(io.LimitReader(os.Stdin, 16<<20))
+		if data, err = io.ReadAll(io.LimitReader(req.Stdin, maxJobBytes+1)); err == nil && len(data) > maxJobBytes {
+			err = fmt.Errorf("larger than %d bytes", maxJobBytes)
+		}
+	} else {
+		data, err = readSmall(path, maxJobBytes)
 	}
 	if err != nil {
 		return &schema.Error{Op: "record.job", Kind: schema.Unpinnable, Subject: path, Err: err, Hint: "give the path of the job spec"}
@@ -260,6 +268,19 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
+// pinsOf gives the pins of the data sets of another run.
+func (w *wiring) pinsOf(ctx context.Context, query, project string) (*recorder.Pins, error) {
+	id, err := w.store.Find(ctx, query, w.scope(project))
+	if err != nil {
+		return nil, err
+	}
+	run, err := w.store.Run(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &recorder.Pins{From: id, Datasets: run.Datasets}, nil
+}
+
 func runRecord(ctx context.Context, env *Env, c *cli.Context, req recorder.Request) error {
 	defer survivePipe()()
 	w, err := openWiring(ctx, env, c, forWriting)
@@ -269,6 +290,11 @@ func runRecord(ctx context.Context, env *Env, c *cli.Context, req recorder.Reque
 	defer w.close()
 	if parent := c.String("parent"); parent != "" {
 		if req.Parent, err = w.store.Find(ctx, parent, w.scope(req.Project)); err != nil {
+			return refused(req, err)
+		}
+	}
+	if from := c.String("pins-from"); from != "" {
+		if req.PinsFrom, err = w.pinsOf(ctx, from, req.Project); err != nil {
 			return refused(req, err)
 		}
 	}
@@ -337,67 +363,4 @@ func writePinned(env *Env, c *cli.Context, planned *recorder.Planned) error {
 	default:
 		return writeFile(path, planned.Pinned)
 	}
-}
-
-// writeFile writes a file whole or not at all: to a temporary sibling, which is then renamed. A link is followed, and what is no regular file (a device,
-// a pipe) is written to as it is.
-func writeFile(path string, content []byte) error {
-	fail := func(err error) error { return cannotWrite(path, err) }
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		file, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return fail(err)
-		}
-		_, err = file.Write(content)
-		if err := errors.Join(err, file.Close()); err != nil {
-			return fail(err)
-		}
-		return nil
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.Remove(tmp.Name())
-	if _, err := tmp.Write(content); err != nil {
-		closeQuietly(tmp)
-		return fail(err)
-	}
-	if err := errors.Join(tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
-		return fail(err)
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return fail(err)
-	}
-	return nil
-}
-
-func cannotWrite(path string, err error) error {
-	return &schema.Error{Op: "write", Kind: schema.Unavailable, Subject: path, Err: err, Hint: "check that the directory exists, is writable and has room"}
-}
-
-// canWrite finds out before a run is written down whether a file that will be written after it has a place.
-func canWrite(path string) error {
-	if path == "" || path == "-" {
-		return nil
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	if info, err := os.Stat(path); err == nil {
-		if info.IsDir() {
-			return cannotWrite(path, errors.New("it is a directory"))
-		}
-		if !info.Mode().IsRegular() {
-			return nil
-		}
-	}
-	probe, err := os.CreateTemp(filepath.Dir(path), ".runpin-probe-*")
-	if err != nil {
-		return cannotWrite(path, err)
-	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }

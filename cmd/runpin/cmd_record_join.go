@@ -231,4 +231,3 @@ func (s *joinStore) close() {
 		s.kept.close()
 	}
 }
-

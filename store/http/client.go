@@ -127,7 +127,7 @@ func (c *Client) do(ctx context.Context, q request) (*http.Response, error) {
 			return nil, &schema.Error{Op: "store.http", Kind: schema.Interrupted, Subject: c.base, Err: ctx.Err(), Hint: "do it again: saving twice is saving once"}
 		}
 		if schema.KindOf(err) != schema.Unavailable || retry < 0 || once || time.Now().Add(wait).After(deadline) {
-			if schema.KindOf(err) == schema.Unavailable {
+			if schema.KindOf(err) == schema.Unavailable && !q.once {
 				c.mu.Lock()
 				c.down = time.Now()
 				c.mu.Unlock()

@@ -2,6 +2,7 @@ package http
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -9,8 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-
-	"crypto/sha256"
 
 	"github.com/runpin/runpin/schema"
 	"github.com/runpin/runpin/store"
@@ -41,7 +40,8 @@ func (c *Client) SaveEncoded(ctx context.Context, documents [][]byte, blobs []sc
 	}
 	body := encodeReport(documents, inline, refs)
 	if len(body) > maxReportBytes {
-		return c.saveParts(ctx, documents, blobs, len(body))
+		// In several pieces it would not be kept whole or not at all.
+		return invalid("the report", "import fewer reports at a time", fmt.Errorf("%d documents of %d bytes together, a server takes %d at a time", len(documents), len(body), maxReportBytes))
 	}
 	// An upload can be lost between the two requests (a server that moved, a day that passed): then the second round sends it again.
 	for try := 1; ; try++ {
@@ -56,11 +56,6 @@ func (c *Client) SaveEncoded(ctx context.Context, documents [][]byte, blobs []sc
 			return err
 		}
 	}
-}
-
-// saveParts refuses a report that is too large to be sent in one piece: in several it would not be kept whole or not at all.
-func (c *Client) saveParts(_ context.Context, documents [][]byte, _ []schema.Blob, size int) error {
-	return invalid("the report", "import fewer reports at a time", fmt.Errorf("%d documents of %d bytes together, a server takes %d at a time", len(documents), size, maxReportBytes))
 }
 
 // sortBlobs reads the small blobs into memory and checks all of them, each digest once.
@@ -167,62 +162,96 @@ func (c *Client) upload(ctx context.Context, blobs []schema.Blob) error {
 	return nil
 }
 
-// uploadOne sends a blob part by part, from where the server says that the upload stands.
+// uploadOne sends a blob part by part, from where the server says that the upload stands, also after a part that broke off.
 func (c *Client) uploadOne(ctx context.Context, b schema.Blob) error {
 	path := "/v1/uploads/" + string(b.Ref.Digest)
-	resp, err := c.do(ctx, request{method: http.MethodHead, path: path})
+	offset, err := c.uploadStands(ctx, path, b.Ref)
 	if err != nil {
 		return err
 	}
-	resp.Body.Close()
-	offset, err := uploadOffset(resp, b.Ref)
-	if err != nil {
-		return err
-	}
-	r, err := b.Open()
-	if err != nil {
-		return err
-	}
-	defer func() { r.Close() }()
-	at, part := int64(0), make([]byte, min(partBytes, b.Ref.Bytes))
-	stuck := 0
-	for offset < b.Ref.Bytes {
-		if at > offset { // the server has less than was sent: begin anew
-			r.Close()
-			if r, err = b.Open(); err != nil {
-				return err
-			}
-			at = 0
-		}
-		if at < offset {
-			n, err := io.CopyN(io.Discard, &whileWanted{ctx, r}, offset-at)
-			if at += n; err != nil {
-				return fmt.Errorf("reading blob %s: %w", b.Ref.Digest.Short(), err)
-			}
-		}
-		n, err := io.ReadFull(r, part[:min(int64(len(part)), b.Ref.Bytes-at)])
-		if err != nil {
-			return fmt.Errorf("reading blob %s: %w", b.Ref.Digest.Short(), err)
-		}
-		resp, err := c.do(ctx, request{method: http.MethodPut, path: path + "?kind=" + url.QueryEscape(string(b.Ref.Kind)), body: part[:n],
-			header: map[string]string{"Content-Range": fmt.Sprintf("bytes %d-%d/%d", at, at+int64(n)-1, b.Ref.Bytes)}})
-		if err != nil {
+	source := &rewinding{ctx: ctx, blob: b}
+	defer source.close()
+	part := make([]byte, min(partBytes, b.Ref.Bytes))
+	for stuck := 0; offset < b.Ref.Bytes; {
+		n := min(int64(len(part)), b.Ref.Bytes-offset)
+		if err := source.readAt(part[:n], offset); err != nil {
 			return err
 		}
-		resp.Body.Close()
-		at += int64(n)
+		resp, err := c.do(ctx, request{method: http.MethodPut, path: path + "?kind=" + url.QueryEscape(string(b.Ref.Kind)), body: part[:n], once: true,
+			header: map[string]string{"Content-Range": fmt.Sprintf("bytes %d-%d/%d", offset, offset+n-1, b.Ref.Bytes)}})
 		before := offset
-		if offset, err = uploadOffset(resp, b.Ref); err != nil {
+		switch {
+		case err == nil:
+			resp.Body.Close()
+			offset, err = uploadOffset(resp, b.Ref)
+		case schema.KindOf(err) == schema.Unavailable:
+			failed := err
+			if offset, err = c.uploadStands(ctx, path, b.Ref); err == nil && offset <= before && stuck >= maxStuck {
+				err = failed
+			}
+		}
+		if err != nil {
 			return err
 		}
 		if stuck++; offset > before {
 			stuck = 0
 		}
-		if stuck > 3 {
+		if stuck > maxStuck {
 			return unavailable("upload of "+b.Ref.Digest.Short(), errors.New("it makes no progress"))
 		}
 	}
 	return nil
+}
+
+// maxStuck is how many parts in a row may get an upload no further.
+const maxStuck = 3
+
+// uploadStands asks how much of an upload the server has.
+func (c *Client) uploadStands(ctx context.Context, path string, ref schema.BlobRef) (int64, error) {
+	resp, err := c.do(ctx, request{method: http.MethodHead, path: path})
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	return uploadOffset(resp, ref)
+}
+
+// rewinding reads a blob from anywhere: on from where it is, or anew from its beginning.
+type rewinding struct {
+	ctx  context.Context
+	blob schema.Blob
+	r    io.ReadCloser
+	at   int64
+}
+
+func (r *rewinding) readAt(p []byte, offset int64) error {
+	unreadable := func(err error) error { return fmt.Errorf("reading blob %s: %w", r.blob.Ref.Digest.Short(), err) }
+	if r.r == nil || r.at > offset {
+		r.close()
+		var err error
+		if r.r, err = r.blob.Open(); err != nil {
+			return unreadable(err)
+		}
+		r.at = 0
+	}
+	n, err := io.CopyN(io.Discard, &whileWanted{r.ctx, r.r}, offset-r.at)
+	r.at += n
+	if err == nil {
+		var m int
+		m, err = io.ReadFull(r.r, p)
+		r.at += int64(m)
+	}
+	if err != nil {
+		return unreadable(err)
+	}
+	return nil
+}
+
+func (r *rewinding) close() {
+	if r.r != nil {
+		r.r.Close()
+		r.r = nil
+	}
 }
 
 func uploadOffset(resp *http.Response, ref schema.BlobRef) (int64, error) {

@@ -173,6 +173,11 @@ func (s *Server) headUpload(w http.ResponseWriter, r *http.Request, by bearer) e
 	if err != nil {
 		return err
 	}
+	release, err := s.uploads.hold(uploadName(by.String(), digest)) // a part that is still arriving changes the answer
+	if err != nil {
+		return err
+	}
+	defer release()
 	offset, _ := s.uploads.has(by.String(), digest)
 	w.Header().Set(offsetHeader, strconv.FormatInt(offset, 10))
 	w.WriteHeader(http.StatusNoContent)
