@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -122,20 +121,6 @@ func (p *pipeline) show(id string) (run schema.Run) {
 	return run
 }
 
-// plan records the job that a file describes and gives the run's id and the file with its pinned spec.
-func (p *pipeline) plan(file string, more ...string) (id, pinned string) {
-	p.t.Helper()
-	pinned = "pinned-" + filepath.Base(file)
-	id = strings.TrimSpace(p.must(0, append([]string{"record", "--job", file, "--pinned", pinned, "--dataset", "train=data", "--code", "."}, more...)...))
-	if !regexp.MustCompile(`^[0-9A-Z]{26}$`).MatchString(id) {
-		p.t.Fatalf("record --job says %q, want the run's id alone", id)
-	}
-	if text := p.read(pinned); !strings.Contains(text, id) {
-		p.t.Fatalf("the pinned spec is not stamped with %s:\n%s", id, text)
-	}
-	return id, pinned
-}
-
 // submit runs a pinned spec on Slurm to its end; its ranks find their run by the stamp and report to store.
 func (p *pipeline) submit(s *slurmCluster, pinned, store string) (job string) {
 	p.t.Helper()
@@ -159,7 +144,7 @@ func (p *pipeline) mustHoldJob(id string, try int) schema.Run {
 	if run.Status != schema.Succeeded || run.ExitCode == nil || *run.ExitCode != 0 {
 		p.t.Errorf("status %s, exit code %v; want succeeded, 0", run.Status, run.ExitCode)
 	}
-	if len(run.Code) != 1 || len(run.Code[0].Tree) == 0 || len(run.Datasets) != 1 || run.Datasets[0].ContentDigest == "" {
+	if len(run.Code) != 1 || run.Code[0].Tree == "" || len(run.Datasets) != 1 || run.Datasets[0].ContentDigest == "" {
 		p.t.Errorf("code %+v, data sets %+v", run.Code, run.Datasets)
 	}
 	ranks := map[int]bool{}
@@ -193,53 +178,57 @@ func (p *pipeline) mustHoldJob(id string, try int) schema.Run {
 	return run
 }
 
-// TestPipelineSlurm is the sentence that the issue ends with, on a real Slurm: a job is planned and pinned, submitted, requeued in the middle, joined by its
-// four ranks through a spool, folded in, and run again from its record.
+// TestPipelineSlurm has the four ranks of a job on a real Slurm, which is requeued in the middle, report to a run that was planned beforehand, and asks Slurm what it
+// knows: first through a spool that is folded in afterwards, then through a server. Both are one run with everything in it, and have the same output.
 func TestPipelineSlurm(t *testing.T) {
 	s := startSlurm(t, 2)
 	p := newPipeline(t)
+	registry, _ := startRegistry(t)
+	image := registry + "/team/trainer:1.4"
+	busyboxImage(t, registry, "team/trainer", "1.4", nil)
+	url, _ := p.startServe("127.0.0.1:0")
 	spool := filepath.Join(p.project, "spool")
-	p.write("preempt", "")
-
-	first, pinned := p.plan("train.sbatch")
-	job := p.submit(s, pinned, "spool:"+spool)
-	if said := s.scontrol(t, "show", "job", job, "--oneliner"); !strings.Contains(said, "Restarts=1") {
-		t.Fatalf("the job was not requeued: %s", said)
+	var runs []schema.Run
+	for _, store := range []string{"spool:" + spool, url} {
+		p.write("preempt", "")
+		_ = os.Remove(filepath.Join(p.project, "model.txt"))
+		id := p.planPods("train", image)
+		p.write("pinned.sbatch", strings.Replace(slurmJob, "srun", "export RUNPIN_RUN_ID="+id+"\nsrun", 1))
+		job := p.submit(s, "pinned.sbatch", store)
+		if said := s.scontrol(t, "show", "job", job, "--oneliner"); !strings.Contains(said, "Restarts=1") {
+			t.Fatalf("the job was not requeued: %s", said)
+		}
+		if store != url {
+			p.must(0, "import", spool)
+		}
+		if code, stdout, stderr := p.run(s.env, "", "finish", id, "--slurm", job); code != 0 {
+			t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
+		}
+		run := p.mustHoldJob(id, 2)
+		tries := map[int]bool{}
+		for _, a := range run.Attempts {
+			tries[a.Number] = true
+		}
+		if !tries[1] || !tries[2] {
+			t.Errorf("%s: attempts %+v, want those of the first try and of the second", store, run.Attempts)
+		}
+		nodes := map[string]bool{}
+		for _, e := range run.Environments {
+			nodes[e.Node] = true
+		}
+		if !nodes["node0"] || !nodes["node1"] {
+			t.Errorf("%s: environments of nodes %v, want node0 and node1", store, nodes)
+		}
+		runs = append(runs, run)
 	}
-	p.must(0, "import", spool)
-	if code, stdout, stderr := p.run(s.env, "", "finish", first, "--slurm", job); code != 0 {
-		t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
+	if len(runs[0].Outputs) == 1 && len(runs[1].Outputs) == 1 && runs[0].Outputs[0].FileDigest != runs[1].Outputs[0].FileDigest {
+		t.Errorf("output %s, then %s", runs[0].Outputs[0].FileDigest, runs[1].Outputs[0].FileDigest)
 	}
-	old := p.mustHoldJob(first, 2)
-	tries := map[int]bool{}
-	for _, a := range old.Attempts {
-		tries[a.Number] = true
-	}
-	if !tries[1] || !tries[2] {
-		t.Errorf("attempts %+v, want those of the first try and of the second", old.Attempts)
-	}
+	p.must(0, "verify", string(runs[1].ID), "--against", string(runs[0].ID))
 	// Folding the same spool in again changes nothing.
-	before := p.must(0, "show", first, "--json")
+	before := p.must(0, "show", string(runs[0].ID), "--json")
 	p.must(0, "import", spool)
-	if after := p.must(0, "show", first, "--json"); after != before {
+	if after := p.must(0, "show", string(runs[0].ID), "--json"); after != before {
 		t.Errorf("a second import changed the run:\n%s\n%s", before, after)
 	}
-
-	// Again, from the record.
-	p.write("again.sbatch", p.must(0, "rerun", first, "--no-stamp"))
-	if err := os.Remove(filepath.Join(p.project, "model.txt")); err != nil {
-		t.Fatal(err)
-	}
-	second, pinned := p.plan("again.sbatch")
-	job = p.submit(s, pinned, "spool:"+spool)
-	p.must(0, "import", spool)
-	if code, stdout, stderr := p.run(s.env, "", "finish", second, "--slurm", job); code != 0 {
-		t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
-	}
-	again := p.mustHoldJob(second, 1)
-	if len(old.Outputs) == 1 && len(again.Outputs) == 1 && old.Outputs[0].FileDigest != again.Outputs[0].FileDigest {
-		t.Errorf("output %s, then %s", old.Outputs[0].FileDigest, again.Outputs[0].FileDigest)
-	}
-	p.must(0, "verify", second, "--against", first)
-	p.must(0, "diff", first, second, "--exit-code", "--fail-on", "input")
 }

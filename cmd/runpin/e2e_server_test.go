@@ -42,7 +42,7 @@ func (p *pipeline) startServe(listen string) (url string, kill func()) {
 func (p *pipeline) planPods(name, image string) string {
 	p.t.Helper()
 	p.write("job.yaml", strings.ReplaceAll(strings.ReplaceAll(kubernetesJob, "IMAGE", image), "name: train\n", "name: "+name+"\n"))
-	return strings.TrimSpace(p.must(0, "record", "--job", "job.yaml", "--pinned", "pinned.yaml", "--dataset", "train=data"))
+	return strings.TrimSpace(p.must(0, "record", "--job", "job.yaml", "--pinned", "pinned.yaml", "--dataset", "train=data", "--code", "."))
 }
 
 // joinAll has that many ranks join the run at once, each with a command of its own, and gives their exit codes and what they said.
