@@ -30,7 +30,8 @@ func (p *Planned) readJob() (Spec, error) {
 		}
 		record.Blob = &ref
 	}
-	p.Run.Job = record
+	p.Run.Job, p.spec = record, spec
+	p.Run.Launcher = jobLaunchers[spec.Format]
 	return spec, nil
 }
 
@@ -61,7 +62,7 @@ func (p *Planned) pinJob() error {
 	if job.NoStamp {
 		stamp = ""
 	}
-	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images}, stamp)
+	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images, Code: p.pinnedCode()}, stamp)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// Recorder records runs. Every field but Fallback, Beat, Progress and Warn is needed; cmd/runpin fills them in.
+// Recorder records runs. Every field but Fallback, Beat, Blobs, Progress and Warn is needed; cmd/runpin fills them in.
 type Recorder struct {
 	Images      ImageResolver
 	Code        CodeResolver
@@ -22,6 +22,7 @@ type Recorder struct {
 	Saver       RunSaver
 	Fallback    RunSaver // where a report goes when Saver fails after the command has started
 	Beat        Beater
+	Blobs       schema.BlobSource // of the store; needed only to look into the manifests of pins that are reused
 
 	// CodeRoot gives the root of the checkout that holds dir, or "".
 	CodeRoot func(dir string) string
@@ -99,6 +100,7 @@ type Planned struct {
 	docs        []schema.Document // every document written so far; the environment's is added before the command's end is
 	observed    []schema.Document // seen while the command ran, to be reported with its end
 	place       placement
+	spec        Spec                   // of a job
 	environment <-chan seenEnvironment // one value; nil when there is nothing to look at
 	codes       []CodeRequest
 	captured    time.Time        // when the code was looked at
