@@ -31,6 +31,9 @@ type Recorder struct {
 	// NewLease describes this process; a reader uses it to tell a running run from a lost one.
 	NewLease func(interval time.Duration) schema.Lease
 
+	// StorePatience is how long a store may take over one report of a joined command before the spool gets it; 15 s when 0.
+	StorePatience time.Duration
+
 	Version   string
 	Host      string
 	StoreName string   // what children see as RUNPIN_STORE
