@@ -9,7 +9,7 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// Recorder records runs. Every field but Fallback, Beat, Progress and Warn is needed; cmd/runpin fills them in.
+// Recorder records runs. Every field but Fallback, Beat, Tracker, Progress and Warn is needed; cmd/runpin fills them in.
 type Recorder struct {
 	Images      ImageResolver
 	Code        CodeResolver
@@ -22,6 +22,7 @@ type Recorder struct {
 	Saver       RunSaver
 	Fallback    RunSaver // where a report goes when Saver fails after the command has started
 	Beat        Beater
+	Tracker     Tracker // asked at the end what the command told it; nil asks nobody
 
 	// CodeRoot gives the root of the checkout that holds dir, or "".
 	CodeRoot func(dir string) string
