@@ -132,7 +132,7 @@ func (d *database) selected(table, alias string, columns ...string) string {
 		switch {
 		case !d.columns[table][c]:
 		case table == "latest_metrics" && c == "value": // a cast would round to 15 digits
-			list[i] = fmt.Sprintf("COALESCE(printf('%%!.17g', %s%s), '')", alias, c)
+			list[i] = fmt.Sprintf("CASE typeof(%[1]s) WHEN 'real' THEN printf('%%!.17g', %[1]s) WHEN 'integer' THEN CAST(%[1]s AS TEXT) ELSE 'none' END", alias+c)
 		default:
 			list[i] = fmt.Sprintf("COALESCE(substr(CAST(%s%s AS TEXT), 1, %d), '')", alias, c, maxValue+1)
 		}
