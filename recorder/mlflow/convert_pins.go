@@ -58,7 +58,7 @@ func (v *conversion) code() {
 	if pin.Ref == "" {
 		pin.Ref = schema.Text(pin.Remote)
 	}
-	commit := tags["mlflow.source.git.commit"]
+	commit := strings.TrimSpace(tags["mlflow.source.git.commit"])
 	if id, err := schema.ParseObjectID(commit); err == nil {
 		pin.Commit = id
 		pin.Reasons = append(pin.Reasons,
@@ -67,7 +67,7 @@ func (v *conversion) code() {
 	} else {
 		pin.Reasons = append(pin.Reasons, reason("mlflow-no-commit", "code:code", "MLflow does not say which commit the code was"))
 	}
-	if branch := tags["mlflow.source.git.branch"]; branch != "" && len(branch) <= 250 {
+	if branch := strings.TrimSpace(tags["mlflow.source.git.branch"]); branch != "" && len(branch) <= 250 {
 		pin.RefName = schema.Text("refs/heads/" + strings.TrimPrefix(branch, "refs/heads/"))
 	}
 	v.plan.Code = []schema.CodePin{pin}

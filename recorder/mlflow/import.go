@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -123,7 +124,7 @@ func ofOneRun(err error) bool {
 func (r *Report) take(run Run) {
 	r.Runs++
 	image := run.Tags["mlflow.docker.image.uri"] != "" || run.Tags["mlflow.docker.image.id"] != ""
-	_, err := schema.ParseObjectID(run.Tags["mlflow.source.git.commit"])
+	_, err := schema.ParseObjectID(strings.TrimSpace(run.Tags["mlflow.source.git.commit"]))
 	commit, dataset := err == nil, len(run.Datasets) > 0
 	for _, c := range []struct {
 		holds bool
@@ -138,7 +139,7 @@ func (r *Report) take(run Run) {
 // prepare finds out what of a run the store lacks.
 func (i *Importer) prepare(ctx context.Context, convert Converter, run Run, report *Report) (pending, error) {
 	p := pending{run: run.ID}
-	if id, err := schema.ParseRunID(run.Tags[TagRunID]); err == nil && run.Tags["mlflow.parentRunId"] == "" {
+	if id, err := schema.ParseRunID(strings.TrimSpace(run.Tags[TagRunID])); err == nil && run.Tags["mlflow.parentRunId"] == "" {
 		own, last, known, err := i.known(ctx, id)
 		if err != nil {
 			return p, err

@@ -99,12 +99,12 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
 
-// lookup gives the value that a program would see: the last.
+// lookup gives the value that a program would see: the last. An empty one counts as not set.
 func lookup(environ []string, name string) (value string, set bool) {
 	for _, kv := range environ {
 		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
-			value, set = v, true
+			value = v
 		}
 	}
-	return value, set
+	return value, value != ""
 }
