@@ -166,7 +166,9 @@ func (e *Env) showCode(c schema.CodePin) {
 		e.field("code", "%s, not pinned", c.Ref)
 	default:
 		state := "clean"
-		if c.Dirty && c.Summary != nil {
+		if c.Tree == "" {
+			state = "with changes unknown" // nobody looked at the checkout: a label or a tracker names the commit alone
+		} else if c.Dirty && c.Summary != nil {
 			state = fmt.Sprintf("with changes (%d modified, %d added, %d deleted)", c.Summary.Modified, c.Summary.Added, c.Summary.Deleted)
 		} else if c.Dirty {
 			state = "with changes"
