@@ -63,7 +63,7 @@ func newApp(env *Env) *cli.App {
 		ErrWriter:              env.Err,
 		Metadata:               map[string]any{},
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "store", Usage: "where runs are kept: `PATH` of a database, or spool:DIR", EnvVars: []string{"RUNPIN_STORE"}},
+			&cli.StringFlag{Name: "store", Usage: "where runs are kept: `PATH` of a database, spool:DIR, or https://HOST", EnvVars: []string{"RUNPIN_STORE"}},
 			cli.HelpFlag, // the library leaves it out where a command is called help
 			&cli.StringFlag{Name: "color", Usage: "`WHEN` to use colour: auto, always, never", Value: "auto", EnvVars: []string{"RUNPIN_COLOR"}},
 		},
@@ -80,8 +80,8 @@ func newApp(env *Env) *cli.App {
 			return nil
 		},
 		Commands: []*cli.Command{
-			recordCommand(env), finishCommand(env), listCommand(env), showCommand(env), labelCommand(env), noteCommand(env), diffCommand(env), checkCommand(env),
-			rerunCommand(env), verifyCommand(env), importCommand(env), storeCommand(env), demoCommand(env), envCommand(env), versionCommand(env),
+			recordCommand(env), finishCommand(env), collectCommand(env), listCommand(env), showCommand(env), labelCommand(env), noteCommand(env), diffCommand(env), checkCommand(env),
+			rerunCommand(env), verifyCommand(env), importCommand(env), serveCommand(env), storeCommand(env), demoCommand(env), envCommand(env), versionCommand(env),
 			helpCommand(env), completionCommand(env), docsCommand(env),
 		},
 	}
