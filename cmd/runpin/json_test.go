@@ -27,6 +27,7 @@ func TestJSONFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	runpin("record", "--no-code", "--name", "one", "--dataset", "d=data.txt", "--output", "o.txt", "--", "sh", "-c", "cat data.txt > o.txt")
+	runpin("serve", "token", "create", "--scope", "read")
 	for _, answer := range [][2]string{
 		{"show one", "schema id status created user datasets command command_template launcher workdir declared_outputs recorder started finished exit_code environments observations outputs fingerprint"},
 		{"list", "[] schema id status created"},
@@ -35,6 +36,7 @@ func TestJSONFields(t *testing.T) {
 		{"verify latest", "result against same_inputs outputs"},
 		{"diff one latest", "schema a b same_inputs summary differences"},
 		{"store check", "runs documents blobs bytes waiting problems"},
+		{"serve token list", "[] id scopes created"},
 		{"version", "version go os arch revision"},
 	} {
 		verb, want := answer[0], answer[1]

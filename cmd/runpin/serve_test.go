@@ -69,4 +69,3 @@ func cmdServeStop(ts *testscript.TestScript, _ bool, _ []string) {
 	s.stop()
 	ts.Check(os.WriteFile(ts.MkAbs("serve.log"), s.log.Bytes(), 0o600))
 }
-

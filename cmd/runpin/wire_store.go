@@ -80,6 +80,9 @@ func (dirs lazySpools) Save(ctx context.Context, report schema.Report) error {
 
 // requireDurable refuses a store that does not outlive the machine, or warns about a default one.
 func (w *wiring) requireDurable(required []string) error {
+	if strings.Contains(w.location, "://") {
+		return nil // it lies elsewhere
+	}
 	path := strings.TrimPrefix(w.location, "spool:")
 	fsName, ephemeral := sqlite.OnEphemeral(path)
 	if !ephemeral {

@@ -37,6 +37,7 @@ type Client struct {
 	base    string
 	http    *http.Client
 	options ClientOptions
+	page    int // runs in one answer
 
 	mu   sync.Mutex
 	down time.Time                      // when the server last did not answer within the budget
@@ -94,7 +95,7 @@ func Open(location string, options ClientOptions) (*Client, error) {
 	}
 	// A redirect could carry the token elsewhere, and a store does not move by itself.
 	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: base, options: options, runs: map[schema.Digest]schema.RunID{}, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}}, nil
+	return &Client{base: base, options: options, page: maxPage, runs: map[schema.Digest]schema.RunID{}, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}}, nil
 }
 
 // Close gives the connections back.

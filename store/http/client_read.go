@@ -78,8 +78,8 @@ func (c *Client) List(ctx context.Context, f store.Filter) ([]schema.Run, error)
 	wanted := f.Limit
 	for {
 		page := f
-		if wanted == 0 || wanted-len(out) > maxPage {
-			page.Limit = maxPage
+		if wanted == 0 || wanted-len(out) > c.page {
+			page.Limit = c.page
 		} else {
 			page.Limit = wanted - len(out)
 		}
@@ -98,7 +98,7 @@ func (c *Client) List(ctx context.Context, f store.Filter) ([]schema.Run, error)
 				c.remember(run.ID, b)
 			}
 		}
-		if f.Limit < 0 || len(raw) < page.Limit || len(raw) < maxPage || wanted > 0 && len(out) >= wanted {
+		if f.Limit < 0 || len(raw) < page.Limit || len(raw) < c.page || wanted > 0 && len(out) >= wanted {
 			return out, nil
 		}
 		f.Offset += len(raw)

@@ -171,13 +171,13 @@ func (c *Client) uploadOne(ctx context.Context, b schema.Blob) error {
 	}
 	source := &rewinding{ctx: ctx, blob: b}
 	defer source.close()
-	part := make([]byte, min(partBytes, b.Ref.Bytes))
 	for stuck := 0; offset < b.Ref.Bytes; {
-		n := min(int64(len(part)), b.Ref.Bytes-offset)
-		if err := source.readAt(part[:n], offset); err != nil {
+		n := min(partBytes, b.Ref.Bytes-offset)
+		part := make([]byte, n) // a new one each time: after an early answer the last may still be on its way
+		if err := source.readAt(part, offset); err != nil {
 			return err
 		}
-		resp, err := c.do(ctx, request{method: http.MethodPut, path: path + "?kind=" + url.QueryEscape(string(b.Ref.Kind)), body: part[:n], once: true,
+		resp, err := c.do(ctx, request{method: http.MethodPut, path: path + "?kind=" + url.QueryEscape(string(b.Ref.Kind)), body: part, once: true,
 			header: map[string]string{"Content-Range": fmt.Sprintf("bytes %d-%d/%d", offset, offset+n-1, b.Ref.Bytes)}})
 		before := offset
 		switch {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,13 +180,13 @@ func TestAnswersThatAreBad(t *testing.T) {
 		"too many":  {func(w http.ResponseWriter, r *http.Request) { own(w); writeError(w, tooMany(time.Hour)) }, schema.Unavailable, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked := 0
-			h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked++; c.answer(w, r) }))
+			var asked atomic.Int64
+			h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked.Add(1); c.answer(w, r) }))
 			defer h.Close()
 			_, err := client(t, h.URL, ClientOptions{Token: "secret", Budget: 300 * time.Millisecond}).Find(ctx, "latest", store.Scope{})
 			wantKind(t, err, c.kind)
-			if asked > c.most || strings.Contains(err.Error(), "secret") {
-				t.Errorf("%d requests; %v", asked, err)
+			if n := asked.Load(); n > int64(c.most) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%d requests; %v", n, err)
 			}
 		})
 	}

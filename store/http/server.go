@@ -31,17 +31,18 @@ type ServerOptions struct {
 
 // Server offers a store over HTTP. It is an http.Handler.
 type Server struct {
-	db      *store.Store
-	options ServerOptions
-	batch   *store.Batcher
-	uploads *uploads
-	mux     *http.ServeMux
-	slots   chan struct{}
-	memory  *budget
-	tokens  *rates
-	places  *rates
-	who     tokenCache
-	stop    context.CancelFunc
+	db       *store.Store
+	options  ServerOptions
+	batch    *store.Batcher
+	uploads  *uploads
+	mux      *http.ServeMux
+	slots    chan struct{}
+	memory   *budget
+	tokens   *rates
+	places   *rates
+	who      tokenCache
+	stop     context.CancelFunc
+	patience time.Duration // for a body, besides what it has by its size
 
 	mu       sync.Mutex
 	projects map[schema.RunID]string // of runs whose base document is here
@@ -70,7 +71,7 @@ func NewServer(db *store.Store, options ServerOptions) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{db: db, options: options, batch: store.NewBatcher(db), uploads: up, slots: make(chan struct{}, options.Concurrent), memory: &budget{free: maxMemory},
-		tokens: newRates(options.Rate, time.Now), places: newRates(options.Rate, time.Now), stop: stop, projects: map[schema.RunID]string{}}
+		tokens: newRates(options.Rate, time.Now), places: newRates(options.Rate, time.Now), stop: stop, patience: 30 * time.Second, projects: map[schema.RunID]string{}}
 	go up.keepClean(ctx)
 	s.mux = s.routes()
 	return s, nil
@@ -170,7 +171,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Whoever sends slowly holds a slot no longer than this; a body has time by its size.
-	_ = http.NewResponseController(w).SetReadDeadline(begun.Add(30*time.Second + time.Duration(max(0, r.ContentLength)/(64<<10))*time.Second))
+	_ = http.NewResponseController(w).SetReadDeadline(begun.Add(s.patience + time.Duration(max(0, r.ContentLength)/(64<<10))*time.Second))
 	s.mux.ServeHTTP(rec, r)
 }
 
