@@ -37,4 +37,6 @@ type OpenOptions struct {
 type Pools struct {
 	Write *sql.DB
 	Read  *sql.DB
+	// Isolation is what lets all queries of a reading transaction see the state of one moment, where that is not what the database does by itself.
+	Isolation sql.IsolationLevel
 }

@@ -114,7 +114,7 @@ func (x *indexer) addTo(row runRow, docs []schema.Document) error {
 
 // refold brings what can change of a run up to date.
 func (x *indexer) refold(row runRow, fresh []schema.Document) error {
-	all, err := documents(x, "run = $1 AND state = 1", string(row.id))
+	all, err := documents(x, "run = $1 AND state", string(row.id))
 	if err != nil {
 		return err
 	}

@@ -257,7 +257,7 @@ func (r *snapshot) query(q string, args ...any) (*sql.Rows, error) {
 }
 
 func (s *Store) read(ctx context.Context, op, subject string, fn func(*snapshot) error) error {
-	t, err := s.pools.Read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	t, err := s.pools.Read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.pools.Isolation})
 	if err != nil {
 		return s.fail(ctx, op, subject, err)
 	}
