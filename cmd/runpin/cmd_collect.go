@@ -58,7 +58,7 @@ It only gets, lists and watches pods. Exit code 14 when an image that ran is not
 			if w.store.runStore == nil {
 				return w.store.missing()
 			}
-			k := &collecting{w: w, cluster: cluster, since: since, interval: onceInterval, json: c.Bool("json")}
+			k := &collecting{w: w, cluster: cluster, since: since, interval: onceInterval, json: c.Bool("json"), running: map[schema.RunID]bool{}}
 			if c.Bool("watch") {
 				k.interval = interval
 				return k.watch(c.Context)
@@ -75,6 +75,7 @@ type collecting struct {
 	since    schema.Time
 	interval time.Duration
 	json     bool
+	running  map[schema.RunID]bool // those that went on when they were last looked at
 }
 
 // collectedRun is what is said of a run: one row, or one JSON object.
@@ -150,7 +151,9 @@ func (k *collecting) take(ctx context.Context, id schema.RunID, pods []kubernete
 			return fail(err)
 		}
 	}
+	delete(k.running, id)
 	if told.running {
+		k.running[id] = true
 		if err := k.w.store.Beat(ctx, id, schema.At(k.w.env.Now())); err != nil {
 			return fail(err)
 		}

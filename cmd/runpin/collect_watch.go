@@ -44,13 +44,18 @@ func (k *collecting) watch(ctx context.Context) error {
 			}
 			if p.deleted && !ended(p.Pod) { // nobody can vouch for it any more
 				delete(live[p.Run()], key(p.Pod))
+				if len(live[p.Run()]) == 0 {
+					delete(k.running, p.Run())
+				}
 				continue
 			}
 			remember(live, p.Pod)
 			waiting[p.Run()] = true
 		case <-beat.C:
-			for id := range live {
-				waiting[id] = true
+			for id := range k.running {
+				if err := k.w.store.Beat(ctx, id, schema.At(k.w.env.Now())); err != nil {
+					k.w.env.warn("%v", err)
+				}
 			}
 		case <-soon.C:
 			for id := range waiting {
@@ -59,6 +64,7 @@ func (k *collecting) watch(ctx context.Context) error {
 				}
 				if !k.isOpen(ctx, id) && !waiting[id] {
 					delete(live, id)
+					delete(k.running, id)
 				}
 			}
 		}
@@ -108,6 +114,7 @@ func (k *collecting) relisted(ctx context.Context, live map[schema.RunID]map[str
 		}
 		if len(own) == 0 {
 			delete(live, id)
+			delete(k.running, id)
 		}
 	}
 	for _, p := range pods {

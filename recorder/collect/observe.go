@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -32,11 +33,16 @@ type described struct {
 
 type question struct{ ref, platform string }
 
-// maxQuestions is how many registries' answers are waited for at once.
-const maxQuestions = 8
+// maxQuestions is how many registries' answers are waited for at once, and patience for how long in all: a run is not kept waiting by a registry that hangs.
+const (
+	maxQuestions = 8
+	patience     = 30 * time.Second
+)
 
 // describeAll asks for each distinct image once.
 func (c *Collector) describeAll(ctx context.Context, tries []Try) map[question]described {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	answers := map[question]described{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -157,7 +163,7 @@ func settle(seen *schema.ImagePin, pin schema.ImagePin, told Told, children []sc
 
 func whyNotDescribed(err error) string {
 	var e *schema.Error
-	if errors.As(err, &e) && e.Kind != schema.Unavailable {
+	if errors.As(err, &e) && e.Kind == schema.Unpinnable {
 		return "the registry no longer has it, or denies it: whether it is of an index or of one platform is not known"
 	}
 	return "the registry could not be asked: whether it is of an index or of one platform is not known"

@@ -100,7 +100,7 @@ func tries(jobs []job) []collect.Try {
 			}
 		}
 		if state == "REQUEUED" || state == "PREEMPTED" && seen[j.id] < count(jobs, j.id) {
-			t.Status, t.Past, t.Reason = schema.Failed, true, collect.PlainWord(state)
+			t.Status, t.Past, t.Reason, t.Finished = schema.Failed, true, collect.PlainWord(state), j.end
 		}
 		if nodes := Nodes(j.nodes); len(nodes) > 1 {
 			t.Reasons = append(t.Reasons, schema.Reason{Code: "nodes", Subject: schema.Text(t.Name), Text: "it ran on " + strings.Join(nodes, " ")})

@@ -77,6 +77,22 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+// TestAttempts: a job that was requeued is two attempts, each with its node and its times.
+func TestAttempts(t *testing.T) {
+	tries, err := ReadJobs(strings.NewReader("1|REQUEUED|0:0|1795456700|1795456800|1795457000|n1\n1|COMPLETED|0:0|1795457000|1795457100|1795458000|n2"), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := report(t, tries)
+	a, b := run.Attempts[0], run.Attempts[1]
+	if a.ID != "1.0" || a.Number != 1 || a.Node != "n1" || a.Reason != "REQUEUED" || a.Finished.String() != "2026-11-23T18:03:20.000Z" || b.ID != "1.1" || b.Number != 2 || b.Node != "n2" || *b.ExitCode != 0 {
+		t.Errorf("attempts %+v", run.Attempts)
+	}
+	if run.Started.String() != "2026-11-23T18:00:00.000Z" || run.Finished.String() != "2026-11-23T18:20:00.000Z" {
+		t.Errorf("from %s to %s", run.Started, run.Finished)
+	}
+}
+
 func TestNodes(t *testing.T) {
 	for list, want := range map[string]string{
 		"n1": "n1", "n1,n2": "n1 n2", "node[01-04,7]": "node01 node02 node03 node04 node7", "r[1-2]n[1-2],x": "r1n1 r1n2 r2n1 r2n2 x", "a[008-010]-ib": "a008-ib a009-ib a010-ib",
