@@ -271,7 +271,8 @@ func (p *Planned) completePlacement(place placement, template []string, values, 
 		return place, err
 	}
 	place.argv = real
-	place.env = process.ChildEnv(place.env, process.Child{Run: p.Run.ID, Store: p.r.StoreName, Pins: p.childPins(), Paths: p.childPaths(absolute)})
+	place.env = process.ChildEnv(place.env, process.Child{Run: p.Run.ID, Store: p.r.StoreName, Pins: p.childPins(), Paths: p.childPaths(absolute),
+		Tags: p.r.trackerTags(p.Run, append(slices.Clip(p.switches()), place.env...))})
 	return place, nil
 }
 

@@ -124,7 +124,8 @@ func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, befor
 	outputs, metrics, reasons := p.r.collect(ctx, p.Run.DeclaredOutputs, p.Run.MetricsFile, before, p.staged)
 	drift := p.recheck(ctx)
 	reasons = append(reasons, p.recaptureAtEnd(ctx)...)
-	var docs []schema.Document
+	docs, metrics, unread := p.readBack(ctx, at, p.started, metrics)
+	reasons = append(reasons, unread...)
 	if len(outputs) > 0 || len(metrics) > 0 {
 		doc := p.document(schema.KindOutput, at)
 		doc.Output = &schema.OutputEvent{Outputs: outputs, Metrics: metrics}

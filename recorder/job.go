@@ -19,6 +19,9 @@ func (p *Planned) readJob() (Spec, error) {
 		return Spec{}, err
 	}
 	record := &schema.JobSpec{Format: spec.Format, Path: process.PathOf(job.Path, p.req.WorkDir, p.r.CodeRoot(p.req.WorkDir)), TemplateDigest: spec.Template}
+	if job.Path == "-" {
+		record.Path = schema.Path{Typed: "-", Base: schema.BaseWorkDir} // it came through a pipe and lies nowhere
+	}
 	if finding, found := redact.JobSpec(job.Data); found {
 		p.Run.Withheld = append(p.Run.Withheld, schema.Withheld{What: "job-spec", Name: "job", Subject: schema.Text(job.Path), Why: finding})
 		record.TemplateDigest = ""

@@ -42,7 +42,7 @@ const (
 	startAfter = 100 * time.Millisecond
 	// environmentPatience is how long after the end of a command its environment is still waited for.
 	environmentPatience = time.Second
-	// storePatience is how long a store may take over one report before the spool gets it, and storeRest how long it is not asked again then.
+	// storePatience is the default of [Recorder.StorePatience], and storeRest how long a store that did not answer is not asked again.
 	storePatience = 15 * time.Second
 	storeRest     = time.Minute
 )
@@ -209,7 +209,7 @@ func (j *joined) accompany(ctx context.Context, ended <-chan struct{}) {
 			j.flush(ctx)
 		case <-beat.C:
 			if j.r.Beat != nil {
-				beating, cancel := context.WithTimeout(ctx, storePatience)
+				beating, cancel := context.WithTimeout(ctx, j.patience())
 				_ = j.r.Beat.Beat(beating, j.req.Run, schema.At(j.r.Now()))
 				cancel()
 			}
@@ -344,12 +344,14 @@ func (j *joined) flush(ctx context.Context) {
 	j.r.warnf("the store did not take a report of run %s (%v); it waits in the spool and is folded in by `runpin import`", j.req.Run.Short(), err)
 }
 
+func (j *joined) patience() time.Duration { return cmp.Or(j.r.StorePatience, storePatience) }
+
 // store gives up on a store that does not answer: saving the same report again is harmless.
 func (j *joined) store(ctx context.Context, report schema.Report) error {
 	if !j.silent.IsZero() && time.Since(j.silent) < storeRest {
 		return errors.New("it did not answer a moment ago")
 	}
-	limited, cancel := context.WithTimeout(ctx, storePatience)
+	limited, cancel := context.WithTimeout(ctx, j.patience())
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- j.r.Saver.Save(limited, report) }()
@@ -361,6 +363,6 @@ func (j *joined) store(ctx context.Context, report schema.Report) error {
 		return err
 	case <-limited.Done():
 		j.silent = time.Now()
-		return fmt.Errorf("it did not answer within %s", storePatience)
+		return fmt.Errorf("it did not answer within %s", j.patience())
 	}
 }

@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -172,4 +173,26 @@ type SpecPins struct {
 // SpecPinner rewrites a job spec so that each reference is the given value, and stamps it with the run's id unless stamp is "".
 type SpecPinner interface {
 	PinSpec(path string, data []byte, pins SpecPins, stamp schema.RunID) ([]byte, error)
+}
+
+// Tracker knows what a command told an experiment tracker of its own while it ran. Implemented by recorder/mlflow.
+type Tracker interface {
+	// ReadBack finds what the tracker has of the run, within a few seconds. It asks nobody, and gives nothing, where there is no sign that the command used the
+	// tracker. A failure is a reason.
+	ReadBack(ctx context.Context, req TrackerRequest) Tracked
+}
+
+// TrackerRequest says which run, where its command ran, with which environment, and since when.
+type TrackerRequest struct {
+	Run     schema.RunID
+	WorkDir string
+	Environ []string
+	Since   time.Time
+}
+
+// Tracked is what a tracker has of a run: labels that tie the two together, and final metrics as text.
+type Tracked struct {
+	Labels  map[string]string
+	Metrics map[string]schema.Text
+	Reasons []schema.Reason
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// Recorder records runs. Every field but Fallback, Beat, Blobs, Progress and Warn is needed; cmd/runpin fills them in.
+// Recorder records runs. Every field but Fallback, Beat, Blobs, Tracker, Progress and Warn is needed; cmd/runpin fills them in.
 type Recorder struct {
 	Images      ImageResolver
 	Code        CodeResolver
@@ -23,6 +23,7 @@ type Recorder struct {
 	Fallback    RunSaver // where a report goes when Saver fails after the command has started
 	Beat        Beater
 	Blobs       schema.BlobSource // of the store; needed only to look into the manifests of pins that are reused
+	Tracker     Tracker // asked at the end what the command told it; nil asks nobody
 
 	// CodeRoot gives the root of the checkout that holds dir, or "".
 	CodeRoot func(dir string) string
@@ -30,6 +31,9 @@ type Recorder struct {
 	Determining func(environ, extra []string) map[string]schema.Text
 	// NewLease describes this process; a reader uses it to tell a running run from a lost one.
 	NewLease func(interval time.Duration) schema.Lease
+
+	// StorePatience is how long a store may take over one report of a joined command before the spool gets it; 15 s when 0.
+	StorePatience time.Duration
 
 	Version   string
 	Host      string

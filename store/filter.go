@@ -23,6 +23,8 @@ type Filter struct {
 	// Params and Labels hold K=V, or K for any value. 0.10 and 1e-1 are the same param.
 	Params []string
 	Labels []string
+	// LabelPrefix is K=V…: a label K whose value begins with V, which has at least one character.
+	LabelPrefix string
 	// Metrics hold K<V, K<=V, K>V, K>=V or K=V. NaN is neither less, equal nor more.
 	Metrics []string
 	SameAs  schema.Fingerprint
@@ -128,6 +130,14 @@ func (f *Filter) tests() ([][]termTest, error) {
 		default:
 			out = append(out, []termTest{exactly(termLabel, k, orEmpty(v))})
 		}
+	}
+	if f.LabelPrefix != "" {
+		k, v, _ := strings.Cut(f.LabelPrefix, "=")
+		if k == "" || v == "" || strings.HasSuffix(v, "\xff") {
+			return nil, invalid("store.list", fmt.Sprintf("label %q", schema.Shorten(f.LabelPrefix, 160)), "write K=V", "it has no name or no value")
+		}
+		end := v[:len(v)-1] + string([]byte{v[len(v)-1] + 1})
+		out = append(out, []termTest{{"(kind = $? AND name = $? AND value >= $? AND value < $?)", []any{termLabel, indexText(k), v, end}}})
 	}
 	return out, nil
 }

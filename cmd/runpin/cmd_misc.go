@@ -141,17 +141,20 @@ func topics() map[string]string {
                          what lets runpin into a store behind ` + "`runpin serve`" + `, or a file that holds it
   RUNPIN_CA_FILE         certificates to trust for such a store, instead of the system's
   RUNPIN_INSECURE_STORE  1: a store over http:// on another machine will do
+  RUNPIN_MLFLOW          off: do not tell MLflow's client of the run, and do not read back what it logged
   RUNPIN_BUSY_TIMEOUT    how long to wait for a store that another process has locked (default 30s)
   XDG_DATA_HOME          the default store is runpin/runpin.db below it
   XDG_CACHE_HOME         caches, and the directories of reruns, are below it
 
-A command that runpin starts sees RUNPIN_RUN_ID, RUNPIN_STORE, RUNPIN_PIN_<KIND>_<NAME> and RUNPIN_PATH_<KIND>_<NAME>.
+A command that runpin starts sees RUNPIN_RUN_ID, RUNPIN_STORE, RUNPIN_PIN_<KIND>_<NAME> and RUNPIN_PATH_<KIND>_<NAME>,
+and MLFLOW_RUN_CONTEXT with tags for the runs that it logs with MLflow.
 Flags that act (--execute, --deep, …) and pins (--dataset, --image, …) are never read from variables.`,
 		"runs": `How a run is named
 
   a full id                     01KD3S5ZV8T0F5Q0M8C1A7HXYZ
   its head, or its random tail  01KD3S5Z, A7HXYZ; short displays show the tail
   a unique name                 given with record --name
+  mlflow:ID                     the id of its run in MLflow, or eight characters of that
   latest, latest~N              the newest run of this user, or the N-th before it
   -                             ids on stdin, one on each line
 

@@ -112,6 +112,7 @@ func importCommand(env *Env) *cli.Command {
 are folded in where reports wait that the store could not take.
 
 ` + examples("runpin import", "runpin import /shared/runpin-spool"),
+		Subcommands: []*cli.Command{importMLflowCommand(env)},
 		Action: func(c *cli.Context) error {
 			dirs, err := arguments(c, 0, -1, "")
 			if err != nil {

@@ -43,6 +43,7 @@ var rooms = []room{
 	{path: "recorder/dataset", may: []string{"schema", "=recorder", "recorder/redact", "recorder/registry", "recorder/git"}, barred: terminal},
 	{path: "recorder/environment", may: []string{"schema", "=recorder", "recorder/redact"}, barred: terminal},
 	{path: "recorder/collect", may: []string{"schema", "recorder/process", "recorder/redact"}, barred: terminal},
+	{path: "recorder/mlflow", may: []string{"schema", "=recorder", "recorder/redact"}, barred: terminal},
 	{path: "recorder/release", may: []string{"schema", "=recorder", "recorder/registry"}, barred: terminal},
 	{path: "store", may: []string{"schema"}, barred: terminal},
 	{path: "rerun", may: []string{"schema", "rerun/jobspec"}, barred: slices.Concat(terminal, network)},

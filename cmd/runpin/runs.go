@@ -182,6 +182,9 @@ func (k *keptRuns) Find(ctx context.Context, query string, scope store.Scope) (s
 	if k.runStore == nil {
 		return "", k.missing()
 	}
+	if id, ok := strings.CutPrefix(query, byMLflow); ok {
+		return findByMLflow(ctx, k.runStore, id)
+	}
 	return k.runStore.Find(ctx, query, scope)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/runpin/runpin/recorder/dataset/all"
 	"github.com/runpin/runpin/recorder/environment"
 	"github.com/runpin/runpin/recorder/image"
+	"github.com/runpin/runpin/recorder/mlflow"
 	"github.com/runpin/runpin/recorder/process"
 	"github.com/runpin/runpin/recorder/registry"
 	"github.com/runpin/runpin/rerun"
@@ -71,7 +72,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Environment: environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")}),
 		Launchers: map[string]recorder.Launcher{"local": launcher{local.New()}, "podman": &engine{env: env, name: "podman", insecure: insecure(c)},
 			"docker": &engine{env: env, name: "docker", insecure: insecure(c)}},
-		Saver: w.store, Fallback: fallback, Beat: w.store, Blobs: w.store, CodeRoot: codeRoot, Determining: environment.Determining,
+		Saver: w.store, Fallback: fallback, Beat: w.store, Blobs: w.store, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, Determining: environment.Determining,
 		NewLease: store.CurrentLease, Version: version, Host: env.host(), StoreName: location, StoreDirs: storeDirs(location), CI: env.submission(), Now: env.Now,
 		Progress: w.progress, Warn: env.warn,
 	}

@@ -12,7 +12,7 @@ import (
 
 // debrisDirs are directories that tools leave behind in a checkout and that are no code. Only untracked ones are left out.
 var debrisDirs = map[string]bool{
-	".venv": true, "__pycache__": true, ".ipynb_checkpoints": true, "wandb": true, "mlruns": true, ".mypy_cache": true,
+	".venv": true, "__pycache__": true, ".ipynb_checkpoints": true, "wandb": true, "mlruns": true, "mlartifacts": true, ".mypy_cache": true,
 	".pytest_cache": true, ".ruff_cache": true, ".tox": true, ".nox": true, ".hypothesis": true, "node_modules": true, ".eggs": true, ".cache": true,
 	".ipython": true, ".aim": true, "lightning_logs": true, ".dvc/cache": true, ".dvc/tmp": true,
 }
@@ -20,7 +20,8 @@ var debrisDirs = map[string]bool{
 // debrisSuffixes and debrisFiles are the same for files.
 var (
 	debrisSuffixes = []string{".pyc", ".pyo", ".swp", ".egg-info"}
-	debrisFiles    = map[string]bool{".DS_Store": true, "Thumbs.db": true, "desktop.ini": true, ".coverage": true, "nohup.out": true}
+	debrisFiles    = map[string]bool{".DS_Store": true, "Thumbs.db": true, "desktop.ini": true, ".coverage": true, "nohup.out": true,
+		"mlflow.db": true, "mlflow.db-journal": true, "mlflow.db-wal": true, "mlflow.db-shm": true}
 )
 
 // Debris lists what is never taken for code where it is untracked: directories end with /, * stands for any name.

@@ -16,10 +16,11 @@ type Child struct {
 	Store string
 	Pins  map[string]string
 	Paths map[string]string
+	Tags  map[string]string // for the runs that the command logs with MLflow; see runcontext.go
 }
 
 // ChildEnv gives base with RUNPIN_RUN_ID, RUNPIN_STORE, RUNPIN_PIN_<KIND>_<NAME> and RUNPIN_PATH_<KIND>_<NAME> set (DESIGN §5), upper-cased and
-// sorted, after everything else. What base says of these is dropped, and so are the pins and paths of a run around this one: a child must not
+// sorted, after everything else; and, with Tags, MLFLOW_RUN_CONTEXT with these tags added. What base says of these is dropped, and so are the pins and paths of a run around this one: a child must not
 // take another run's data for its own. RUNPIN_STORE is passed on without user info; a store that needs it is told its credentials otherwise.
 func ChildEnv(base []string, c Child) []string {
 	own := map[string]string{}
@@ -34,6 +35,11 @@ func ChildEnv(base []string, c Child) []string {
 	}
 	for name, value := range c.Paths {
 		own["RUNPIN_PATH_"+variableName(name)] = value
+	}
+	if len(c.Tags) > 0 {
+		if value := mergeRunContext(base, c.Tags); value != "" {
+			own[RunContextName] = value
+		}
 	}
 	out := make([]string, 0, len(base)+len(own))
 	for _, kv := range base {

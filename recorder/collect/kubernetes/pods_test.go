@@ -253,7 +253,7 @@ func TestFixtures(t *testing.T) {
 }
 
 func TestReadPodsRefuses(t *testing.T) {
-	for _, bad := range []string{"", "[]", "{", `{"kind":"List","items":[]}`, `{"kind":"Pod","metadata":{"name":"../etc"}}`, `{"items":[]}`, "a: &a [1]\nb: *c", "- 1", "kind: Pod\nmetadata: {name: [x]}", "? {a: b}\n: c",
+	for _, bad := range []string{"", "[]", "{", `{"kind":"List","items":[]}`, `{"kind":"Pod","metadata":{"name":"../etc"}}`, `{"items":[]}`, "a: &a [1]\nb: *c", "kind: Pod\nmetadata: {name: &n a, uid: *n}", "- 1", "kind: Pod\nmetadata: {name: [x]}", "? {a: b}\n: c",
 		`{"kind":"List","items":[{"kind":"List","items":[` + pod("a", 0, "", 1, 2, 0) + `]}]}`} {
 		if pods, err := ReadPods(strings.NewReader(bad), "x"); !schema.IsKind(err, schema.Invalid) {
 			t.Errorf("%q: %d pods, %v", bad, len(pods), err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -48,10 +49,17 @@ func ReadPods(r io.Reader, name string) ([]Pod, error) {
 		}
 	} else {
 		for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
-			var v any
-			if err := dec.Decode(&v); err == io.EOF {
+			var node yaml.Node
+			if err := dec.Decode(&node); err == io.EOF {
 				break
 			} else if err != nil {
+				return fail(err)
+			}
+			if aliased(&node) { // kubectl writes none, and a small file can name gigabytes with them
+				return fail(errors.New("it has YAML aliases"))
+			}
+			var v any
+			if err := node.Decode(&v); err != nil {
 				return fail(err)
 			}
 			if v == nil {
@@ -70,6 +78,10 @@ func ReadPods(r io.Reader, name string) ([]Pod, error) {
 		return fail(errors.New("there is no pod in it"))
 	}
 	return pods, nil
+}
+
+func aliased(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, aliased)
 }
 
 // object takes the pods of one object.
