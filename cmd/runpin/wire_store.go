@@ -43,14 +43,12 @@ func storeDirs(location string) []string {
 	return nil
 }
 
-// fallbackSpools are where reports go when the database stops taking them while a command runs: beside it, and where that is full or gone too, in the cache.
+// fallbackSpools are where reports go when the store stops taking them while a command runs: beside a database, and where that is full or gone too, in the cache. A
+// spool that is full has the cache, too.
 // `runpin import` looks at both.
 func fallbackSpools(env *Env, location string) []string {
-	if strings.HasPrefix(location, "spool:") {
-		return nil
-	}
 	var dirs []string
-	if !strings.Contains(location, "://") {
+	if !strings.Contains(location, "://") && !strings.HasPrefix(location, "spool:") {
 		dirs = append(dirs, location+".spool")
 	}
 	if cache := env.cacheDir(); cache != "" {

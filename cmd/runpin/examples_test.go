@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// example copies examples/NAME into a project of its own, with the data that its script reads.
+func example(t *testing.T, name string) *pipeline {
+	t.Helper()
+	p := newPipeline(t)
+	if err := os.RemoveAll(p.project); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(p.project, os.DirFS(filepath.Join("..", "..", "examples", name))); err != nil {
+		t.Fatal(err)
+	}
+	p.write("data/a.csv", "1\n2\n3\n")
+	p.write(".gitignore", "/data/\n/out/\n/sweep.id\n/executed.ipynb\n/model.txt\n/metrics.json\n")
+	runGit(t, p.project, "init", "--quiet", "--initial-branch=main")
+	runGit(t, p.project, "add", "-A")
+	runGit(t, p.project, "commit", "--quiet", "--message", "example")
+	return p
+}
+
+// sh runs a script of the example, which must succeed.
+func (p *pipeline) sh(path string, args ...string) {
+	p.t.Helper()
+	cmd := exec.CommandContext(p.t.Context(), "sh", args...)
+	cmd.Dir, cmd.Env = p.project, append(p.env, "PATH="+path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("sh %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func TestExampleSweep(t *testing.T) {
+	const members = 20
+	p := example(t, "sweep")
+	p.sh(os.Getenv("PATH"), "sweep.sh", fmt.Sprint(members))
+	sweep := p.show("sweep")
+	ids := strings.Fields(p.must(0, "list", "--parent", string(sweep.ID), "--limit", "1000", "-q"))
+	if len(ids) != members {
+		t.Fatalf("%d members, want %d", len(ids), members)
+	}
+	rates := map[string]bool{}
+	for _, id := range ids {
+		run := p.show(id)
+		rates[string(run.Params["rate"])] = true
+		if run.Parent != sweep.ID || len(run.Datasets) != 1 || run.Datasets[0].ContentDigest != sweep.Datasets[0].ContentDigest || len(run.Outputs) != 1 || run.Metrics["loss"] == "" {
+			t.Errorf("member %s: parent %s, data sets %+v, outputs %+v, metrics %v", id, run.Parent, run.Datasets, run.Outputs, run.Metrics)
+		}
+	}
+	if len(rates) != members {
+		t.Errorf("%d rates, want %d", len(rates), members)
+	}
+	// Any member can be run again by itself.
+	p.must(0, "rerun", ids[members/2], "--execute")
+}
+
+func TestExampleNotebook(t *testing.T) {
+	papermill, _ := fromVenv(t, "papermill")
+	p := example(t, "notebook")
+	path := filepath.Dir(papermill) + string(os.PathListSeparator) + os.Getenv("PATH")
+	p.sh(path, "run.sh", "0.25")
+	run := p.show("latest")
+	if p.read("model.txt") != "1.500\n" || len(run.Outputs) != 1 || run.Metrics["loss"] != "0.75" || run.Params["rate"] != "0.25" {
+		t.Errorf("model %q, outputs %+v, metrics %v, params %v", p.read("model.txt"), run.Outputs, run.Metrics, run.Params)
+	}
+	if code, stdout, stderr := p.run([]string{"PATH=" + path}, "", "rerun", string(run.ID), "--execute"); code != 0 {
+		t.Errorf("rerun: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
