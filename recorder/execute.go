@@ -18,7 +18,7 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	if launcher == nil {
 		return Result{}, internalf("no launcher named %q", p.place.launcher)
 	}
-	before := p.outputSignatures()
+	before := signatures(p.Run.DeclaredOutputs, p.Run.MetricsFile)
 	if err := ctx.Err(); err != nil {
 		stopped := &schema.Error{Op: "record", Kind: schema.Interrupted, Subject: "record", Err: errors.New("stopped before the command was started")}
 		p.sealUnstarted(context.WithoutCancel(ctx), p.r.Now(), stopped)
@@ -121,7 +121,7 @@ func (p *Planned) observeEnvironment(ctx context.Context, ended <-chan struct{})
 // seal records outputs, metrics, drift and the end in one report.
 func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, before map[string]signature) {
 	at := schema.At(finished)
-	outputs, metrics, reasons := p.collectOutputs(ctx, before)
+	outputs, metrics, reasons := p.r.collect(ctx, p.Run.DeclaredOutputs, p.Run.MetricsFile, before, p.staged)
 	drift := p.recheck(ctx)
 	reasons = append(reasons, p.recaptureAtEnd(ctx)...)
 	docs, metrics, unread := p.readBack(ctx, at, p.started, metrics)

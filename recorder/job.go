@@ -19,6 +19,9 @@ func (p *Planned) readJob() (Spec, error) {
 		return Spec{}, err
 	}
 	record := &schema.JobSpec{Format: spec.Format, Path: process.PathOf(job.Path, p.req.WorkDir, p.r.CodeRoot(p.req.WorkDir)), TemplateDigest: spec.Template}
+	if job.Path == "-" {
+		record.Path = schema.Path{Typed: "-", Base: schema.BaseWorkDir} // it came through a pipe and lies nowhere
+	}
 	if finding, found := redact.JobSpec(job.Data); found {
 		p.Run.Withheld = append(p.Run.Withheld, schema.Withheld{What: "job-spec", Name: "job", Subject: schema.Text(job.Path), Why: finding})
 		record.TemplateDigest = ""
@@ -30,7 +33,8 @@ func (p *Planned) readJob() (Spec, error) {
 		}
 		record.Blob = &ref
 	}
-	p.Run.Job = record
+	p.Run.Job, p.spec = record, spec
+	p.Run.Launcher = jobLaunchers[spec.Format]
 	return spec, nil
 }
 
@@ -61,7 +65,7 @@ func (p *Planned) pinJob() error {
 	if job.NoStamp {
 		stamp = ""
 	}
-	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images}, stamp)
+	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images, Code: p.pinnedCode()}, stamp)
 	if err != nil {
 		return err
 	}

@@ -35,15 +35,16 @@ type signature struct {
 // maxSignedEntries bounds the walk over an output directory that exists before the run; beyond it "stale" is not judged.
 const maxSignedEntries = 1_000_000
 
-func (p *Planned) outputSignatures() map[string]signature {
+// signatures are of the outputs as they are before the command starts.
+func signatures(outputs []schema.Output, metrics *schema.Path) map[string]signature {
 	signed := map[string]signature{}
-	for _, o := range p.Run.DeclaredOutputs {
+	for _, o := range outputs {
 		if o.Path != nil {
 			signed[o.Name] = sign(string(o.Path.Located))
 		}
 	}
-	if p.Run.MetricsFile != nil {
-		signed[metricsSignature] = sign(string(p.Run.MetricsFile.Located))
+	if metrics != nil {
+		signed[metricsSignature] = sign(string(metrics.Located))
 	}
 	return signed
 }
@@ -83,9 +84,9 @@ func sign(path string) signature {
 	return signature{exists: entries <= maxSignedEntries, sum: [32]byte(hash.Sum(nil))}
 }
 
-// collectOutputs hashes what the run wrote and reads its metrics. A failure is a reason, never an error: the run is over.
-func (p *Planned) collectOutputs(ctx context.Context, before map[string]signature) (outputs []schema.Output, metrics map[string]schema.Text, reasons []schema.Reason) {
-	for _, o := range p.Run.DeclaredOutputs {
+// collect hashes what a command wrote and reads its metrics. A failure is a reason, never an error: the command is over.
+func (r *Recorder) collect(ctx context.Context, declared []schema.Output, metricsFile *schema.Path, before map[string]signature, sink schema.BlobSink) (outputs []schema.Output, metrics map[string]schema.Text, reasons []schema.Reason) {
+	for _, o := range declared {
 		if o.Path == nil {
 			o.Reasons = append(o.Reasons, schema.Reason{Code: "not-hashed", Subject: o.URI, Text: "only local paths are hashed"})
 			outputs = append(outputs, o)
@@ -97,32 +98,32 @@ func (p *Planned) collectOutputs(ctx context.Context, before map[string]signatur
 		if was.exists && !o.Stale {
 			o.Reasons = append(o.Reasons, schema.Reason{Code: "existed-before", Subject: o.Path.Typed, Text: "it existed before the run; if the command read it, that is an input which is not recorded"})
 		}
-		found, err := p.r.Outputs.HashOutput(ctx, at, p.staged)
+		found, err := r.Outputs.HashOutput(ctx, at, sink)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			o.Missing, o.Stale = true, false
 			o.Reasons = append(o.Reasons, schema.Reason{Code: "missing", Subject: o.Path.Typed, Text: errNoSuchOutput.Error()})
-			p.r.warnf("output %s: %s: %v", o.Name, o.Path.Typed, errNoSuchOutput)
+			r.warnf("output %s: %s: %v", o.Name, o.Path.Typed, errNoSuchOutput)
 		case err != nil:
 			o.Reasons = append(o.Reasons, schema.Reason{Code: "unreadable", Subject: o.Path.Typed, Text: err.Error()})
-			p.r.warnf("output %s: %v", o.Name, err)
+			r.warnf("output %s: %v", o.Name, err)
 		default:
 			o.ContentDigest, o.DigestKind, o.SidecarDigest, o.FileDigest = found.ContentDigest, found.DigestKind, found.SidecarDigest, found.FileDigest
 			o.Directory, o.Bytes, o.Files, o.Manifest = found.Directory, found.Bytes, found.Files, found.Manifest
 			if o.Stale {
-				p.r.warnf("output %s: %s was there before and the run did not write it", o.Name, o.Path.Typed)
+				r.warnf("output %s: %s was there before and the run did not write it", o.Name, o.Path.Typed)
 			}
 		}
 		outputs = append(outputs, o)
 	}
-	if p.Run.MetricsFile != nil {
+	if metricsFile != nil {
 		var err error
-		if was := before[metricsSignature]; was.exists && sign(string(p.Run.MetricsFile.Located)) == was {
-			reasons = append(reasons, schema.Reason{Code: "metrics-stale", Subject: p.Run.MetricsFile.Typed, Text: "it was there before and the run did not write it, so its metrics are not the run's"})
-			p.r.warnf("metrics: %s was there before and the run did not write it", p.Run.MetricsFile.Typed)
-		} else if metrics, err = readMetrics(string(p.Run.MetricsFile.Located)); err != nil {
-			reasons = append(reasons, schema.Reason{Code: "metrics-unread", Subject: p.Run.MetricsFile.Typed, Text: err.Error()})
-			p.r.warnf("metrics: %v", err)
+		if was := before[metricsSignature]; was.exists && sign(string(metricsFile.Located)) == was {
+			reasons = append(reasons, schema.Reason{Code: "metrics-stale", Subject: metricsFile.Typed, Text: "it was there before and the run did not write it, so its metrics are not the run's"})
+			r.warnf("metrics: %s was there before and the run did not write it", metricsFile.Typed)
+		} else if metrics, err = readMetrics(string(metricsFile.Located)); err != nil {
+			reasons = append(reasons, schema.Reason{Code: "metrics-unread", Subject: metricsFile.Typed, Text: err.Error()})
+			r.warnf("metrics: %v", err)
 		}
 	}
 	return outputs, metrics, reasons

@@ -29,6 +29,9 @@ func (r *Recorder) prepare(ctx context.Context, req Request) (*Planned, error) {
 	p.Run.ID = schema.NewRunID(now)
 	p.Run.Plan = schema.Plan{Name: req.Name, Project: req.Project, Parent: req.Parent, Created: schema.At(now), User: req.User,
 		Recorder: "runpin " + r.Version, SubmittedFrom: r.CI}
+	if req.Job != nil && r.CI == nil && r.Host != "" {
+		p.Run.SubmittedFrom = &schema.Submission{Host: r.Host}
+	}
 	p.lookAround(context.WithoutCancel(ctx))
 	if req.Rerun != nil {
 		err = p.takeGiven()
@@ -189,6 +192,10 @@ func (p *Planned) resolve(ctx context.Context) error {
 	plan.Datasets = make([]schema.DatasetPin, len(req.Datasets))
 	for i, d := range req.Datasets {
 		attempt("dataset:"+d.Name, func() error {
+			if pin, ok := p.reusePin(ctx, d); ok {
+				plan.Datasets[i] = pin
+				return nil
+			}
 			pin, err := p.r.Datasets.ResolveDataset(ctx, DatasetRequest{Name: d.Name, Role: d.Role, URI: d.URI, WorkDir: req.WorkDir, CodeRoot: root,
 				Include: d.Include, Exclude: d.Exclude, Sink: p.staged, Progress: p.r.Progress})
 			if err != nil && p.relax(err) {
@@ -231,6 +238,7 @@ func (p *Planned) resolve(ctx context.Context) error {
 	if p.hidden != nil {
 		plan.Images = append(plan.Images, *p.hidden)
 	}
+	p.codeOfImages()
 	return p.finishPlan(root)
 }
 
@@ -288,12 +296,11 @@ func (p *Planned) codeRequests(root string) []CodeRequest {
 		return nil
 	}
 	refs := req.Code
-	if len(refs) == 0 {
-		if req.Job != nil {
-			return nil
-		}
+	if req.Job != nil {
+		refs = slices.Concat(refs, specCodeRefs(p.spec, refs))
+	} else if len(refs) == 0 {
 		refs = []CodeRef{{Name: "code", Ref: "."}}
-	} else if req.Job == nil && !p.namesThisCheckout(refs, root) {
+	} else if !p.namesThisCheckout(refs, root) {
 		// What runs is what lies here, whatever else is named: it comes first, and is where a rerun starts.
 		refs = append([]CodeRef{{Name: "workdir", Ref: "."}}, refs...)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// Recorder records runs. Every field but Fallback, Beat, Tracker, Progress and Warn is needed; cmd/runpin fills them in.
+// Recorder records runs. Every field but Fallback, Beat, Blobs, Tracker, Progress and Warn is needed; cmd/runpin fills them in.
 type Recorder struct {
 	Images      ImageResolver
 	Code        CodeResolver
@@ -22,7 +22,8 @@ type Recorder struct {
 	Saver       RunSaver
 	Fallback    RunSaver // where a report goes when Saver fails after the command has started
 	Beat        Beater
-	Tracker     Tracker // asked at the end what the command told it; nil asks nobody
+	Blobs       schema.BlobSource // of the store; needed only to look into the manifests of pins that are reused
+	Tracker     Tracker           // asked at the end what the command told it; nil asks nobody
 
 	// CodeRoot gives the root of the checkout that holds dir, or "".
 	CodeRoot func(dir string) string
@@ -30,6 +31,9 @@ type Recorder struct {
 	Determining func(environ, extra []string) map[string]schema.Text
 	// NewLease describes this process; a reader uses it to tell a running run from a lost one.
 	NewLease func(interval time.Duration) schema.Lease
+
+	// StorePatience is how long a store may take over one report of a joined command before the spool gets it; 15 s when 0.
+	StorePatience time.Duration
 
 	Version   string
 	Host      string
@@ -100,6 +104,7 @@ type Planned struct {
 	docs        []schema.Document // every document written so far; the environment's is added before the command's end is
 	observed    []schema.Document // seen while the command ran, to be reported with its end
 	place       placement
+	spec        Spec                   // of a job
 	environment <-chan seenEnvironment // one value; nil when there is nothing to look at
 	codes       []CodeRequest
 	captured    time.Time        // when the code was looked at

@@ -29,7 +29,8 @@ type Request struct {
 	Require    []string // of RequireNames
 	BestEffort bool     // record what cannot be pinned as a reason instead of refusing
 
-	Job *Job
+	Job      *Job
+	PinsFrom *Pins // of another run, to be reused for data sets of the same name and URI
 
 	Command []string
 	WorkDir string

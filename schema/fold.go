@@ -117,7 +117,7 @@ func (f *folding) apply(d *Document) {
 	case KindObservation:
 		f.applyObservation(d)
 	case KindOutput:
-		f.outputs = append(f.outputs, statement[*Document]{tryOf(d, 0), d.ID, d})
+		f.outputs = append(f.outputs, statement[*Document]{tryOf(d, 0), d.ID, d, false})
 	case KindLabel:
 		f.applyLabel(d.Label)
 	case KindNote:

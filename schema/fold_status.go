@@ -21,8 +21,9 @@ func tryOf(d *Document, number int) try {
 // statement is what a reporter said in a document, and about which try.
 type statement[T any] struct {
 	try
-	id   DocumentID
-	said T
+	id     DocumentID
+	said   T
+	joined bool // a joiner said it, who does not know the plan
 }
 
 // noteBegun remembers when a try began: the earliest that was said.
@@ -47,7 +48,7 @@ func (f *folding) compareTries(a, b try) int {
 func (f *folding) applyStatus(d *Document) {
 	s := d.Status
 	t := tryOf(d, s.Attempt)
-	f.statuses = append(f.statuses, statement[*StatusChange]{t, d.ID, s})
+	f.statuses = append(f.statuses, statement[*StatusChange]{t, d.ID, s, d.Reporter.Kind == "joiner"})
 	f.noteBegun(t, s.Started)
 	if !s.Started.IsZero() && (f.Started.IsZero() || s.Started.Before(f.Started)) {
 		f.Started = s.Started
@@ -79,6 +80,9 @@ func (f *folding) settleStatus() {
 	whole, said := last[noRank]
 	if said && (whole.said.To.Ended() || whole.said.To == Running && whole.said.Lease != nil) {
 		f.take(whole.said)
+		if whole.joined {
+			f.sealByRanks()
+		}
 		return
 	}
 	delete(last, noRank)

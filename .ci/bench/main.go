@@ -50,6 +50,8 @@ var rows = []row{
 	{"dataset-small", smallFilesRow},
 	{"dataset-large", largeFilesRow},
 	{"processes", processesRow},
+	{"join", joinRow},
+	{"serve", serveRow},
 	{"in-process", inProcessRow},
 	{"many-runs", manyRunsRow}, // after in-process, whose store it uses
 }

@@ -63,7 +63,7 @@ func newApp(env *Env) *cli.App {
 		ErrWriter:              env.Err,
 		Metadata:               map[string]any{},
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "store", Usage: "where runs are kept: `PATH` of a database, or spool:DIR", EnvVars: []string{"RUNPIN_STORE"}},
+			&cli.StringFlag{Name: "store", Usage: "where runs are kept: `PATH` of a database, spool:DIR, or https://HOST", EnvVars: []string{"RUNPIN_STORE"}},
 			cli.HelpFlag, // the library leaves it out where a command is called help
 			&cli.StringFlag{Name: "color", Usage: "`WHEN` to use colour: auto, always, never", Value: "auto", EnvVars: []string{"RUNPIN_COLOR"}},
 		},
@@ -80,8 +80,8 @@ func newApp(env *Env) *cli.App {
 			return nil
 		},
 		Commands: []*cli.Command{
-			recordCommand(env), finishCommand(env), listCommand(env), showCommand(env), labelCommand(env), noteCommand(env), diffCommand(env), checkCommand(env),
-			rerunCommand(env), verifyCommand(env), importCommand(env), storeCommand(env), demoCommand(env), envCommand(env), versionCommand(env),
+			recordCommand(env), finishCommand(env), collectCommand(env), listCommand(env), showCommand(env), labelCommand(env), noteCommand(env), diffCommand(env), checkCommand(env),
+			rerunCommand(env), verifyCommand(env), importCommand(env), serveCommand(env), storeCommand(env), demoCommand(env), envCommand(env), versionCommand(env),
 			helpCommand(env), completionCommand(env), docsCommand(env),
 		},
 	}
@@ -169,12 +169,21 @@ func permute(app *cli.App, args []string) (argv, rest []string, err error) {
 		words, rest = words[:at], append([]string{}, words[at+1:]...)
 	}
 	flags := flagTable(app.Flags)
+	optional := map[string]bool{}
 	commands := app.Commands
 	var level, positional []string // flags of the command reached so far; arguments of the last
 	for i := 0; i < len(words); i++ {
 		word := words[i]
 		if len(word) > 1 && word[0] == '-' {
 			name, _, inline := strings.Cut(strings.TrimLeft(word, "-"), "=")
+			if optional[name] && !inline {
+				word += "="
+				if i+1 < len(words) && !strings.HasPrefix(words[i+1], "-") {
+					i++
+					word += words[i]
+				}
+				inline = true
+			}
 			level = append(level, word)
 			if takesValue, known := flags[name]; known && takesValue && !inline {
 				if i+1 >= len(words) {
@@ -189,6 +198,7 @@ func permute(app *cli.App, args []string) (argv, rest []string, err error) {
 			argv = append(append(argv, level...), word)
 			level, commands = nil, next.Subcommands
 			flags = flagTable(append(slices.Clone(next.Flags), app.Flags...))
+			optional = optionalValues(next.Flags)
 			continue
 		}
 		positional = append(positional, word)
@@ -241,6 +251,21 @@ func flagTable(flags []cli.Flag) map[string]bool {
 		}
 	}
 	return table
+}
+
+// optionalFlag is a flag whose value may be left out: before another flag, before "--" or at the end it is "", and any other word behind it is its value.
+type optionalFlag struct{ *cli.StringFlag }
+
+func optionalValues(flags []cli.Flag) map[string]bool {
+	names := map[string]bool{}
+	for _, f := range flags {
+		if o, yes := f.(optionalFlag); yes {
+			for _, name := range o.Names() {
+				names[name] = true
+			}
+		}
+	}
+	return names
 }
 
 func wantsJSON(argv []string) bool {

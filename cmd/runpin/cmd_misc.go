@@ -137,6 +137,10 @@ func topics() map[string]string {
   RUNPIN_REGISTRY_HOSTNAME_0, …_USERNAME_0, …_PASSWORD_0
                          credentials of a registry, before those of docker and podman
   RUNPIN_RETRY_BUDGET    how long a registry that answers badly is tried, such as 30s (default 2m)
+  RUNPIN_TOKEN, RUNPIN_TOKEN_FILE
+                         what lets runpin into a store behind ` + "`runpin serve`" + `, or a file that holds it
+  RUNPIN_CA_FILE         certificates to trust for such a store, instead of the system's
+  RUNPIN_INSECURE_STORE  1: a store over http:// on another machine will do
   RUNPIN_MLFLOW          off: do not tell MLflow's client of the run, and do not read back what it logged
   RUNPIN_BUSY_TIMEOUT    how long to wait for a store that another process has locked (default 30s)
   XDG_DATA_HOME          the default store is runpin/runpin.db below it

@@ -27,12 +27,20 @@ func recordCommand(env *Env) *cli.Command {
 The command's input, output, signals and exit code pass through. The run's id goes to stdout, or to stderr where stdout is the command's.
 {name} in an argument stands for a param, or for the path of a data set or an output.
 
+With --join the command is one rank of a run that was planned elsewhere: it starts at once, whatever has become of the store, and what this rank adds is
+reported: its node's environment, the try, its exit code and, by rank 0, outputs and metrics. {rank} in the path of an output stands for the rank, and makes
+it every rank's. Without RUN the run is the one that $RUNPIN_RUN_ID names. The rank is RANK, OMPI_COMM_WORLD_RANK, PMIX_RANK, PMI_RANK, SLURM_PROCID,
+JOB_COMPLETION_INDEX, NODE_RANK, PET_NODE_RANK, GROUP_RANK or SLURM_NODEID, whichever of them is found first.
+
 ` + examples(
 			`runpin record --dataset train=./data --output model=model.pt -- python3 train.py`,
 			`runpin record --param lr=0.1 --output model=m.pt -- python3 train.py --lr {lr} --out {model}`,
 			`runpin record --in podman --image team/trainer:1.4 --dataset train=./data --output model=m.pt -- python train.py`,
-			`runpin record --job job.yaml --pinned pinned.yaml`),
+			`runpin record --job job.yaml --pinned pinned.yaml`,
+			`runpin record --join --output model=model.pt -- python3 train.py`,
+			`runpin record --join 01JD8ZK3V5N4Q7R2T9W6X0Y1AB --output shard=shard-{rank}.pt -- torchrun train.py`),
 		Flags: []cli.Flag{
+			optionalFlag{&cli.StringFlag{Name: "join", Usage: "report to `[RUN]`, which was planned elsewhere, as one of its ranks (default: $RUNPIN_RUN_ID)"}},
 			&cli.StringFlag{Name: "in", Usage: "run the command in the image, with `ENGINE` podman or docker"},
 			&cli.StringSliceFlag{Name: "image", Usage: "image of the run: [NAME=]`REF`; claimed only, unless the command runs --in it"},
 			&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH` of the images (default: linux on this machine's architecture)", EnvVars: []string{"RUNPIN_PLATFORM"}},
@@ -52,6 +60,7 @@ The command's input, output, signals and exit code pass through. The run's id go
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the run"},
 			&cli.StringFlag{Name: "project", Usage: "`PROJECT` of the run", EnvVars: []string{"RUNPIN_PROJECT"}},
 			&cli.StringFlag{Name: "parent", Usage: "`RUN` that this one is a step or a member of"},
+			&cli.StringFlag{Name: "pins-from", Usage: "reuse what `RUN` found its data sets to be, where name and URI are the same and a spot check finds nothing changed"},
 			&cli.StringSliceFlag{Name: "label", Usage: "label of the run: `K=V`"},
 			&cli.StringSliceFlag{Name: "require", Usage: "refuse unless the run is `WHAT`: clean, pushed, pinned, durable (repeat, or separate by commas)"},
 			&cli.BoolFlag{Name: "best-effort", Usage: "record what cannot be pinned, with the reason, instead of refusing", EnvVars: []string{"RUNPIN_BEST_EFFORT"}},
@@ -59,6 +68,9 @@ The command's input, output, signals and exit code pass through. The run's id go
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
+			if c.IsSet("join") {
+				return runJoin(c.Context, env, c)
+			}
 			req, err := recordRequest(env, c)
 			if err != nil {
 				return refused(req, err)
@@ -77,14 +89,21 @@ func refused(req recorder.Request, err error) error {
 	return &codedError{exitRefused, err}
 }
 
-func recordRequest(env *Env, c *cli.Context) (req recorder.Request, err error) {
+// commandAfterDashes gives what is to be run; nil where there is no "--".
+func commandAfterDashes(c *cli.Context) ([]string, error) {
 	rest, dashes := restOf(c)
-	req.Command = rest
 	if args := c.Args().Slice(); len(args) > 0 {
-		return req, usageError("put -- before the command: runpin record [flags] -- "+strings.Join(append(args, rest...), " "), "%q stands before --", args[0])
+		return rest, usageError("put -- before the command: runpin record [flags] -- "+strings.Join(append(args, rest...), " "), "%q stands before --", args[0])
 	}
 	if dashes && len(rest) == 0 {
-		return req, usageError("runpin record --help", "there is no command after --")
+		return rest, usageError("runpin record --help", "there is no command after --")
+	}
+	return rest, nil
+}
+
+func recordRequest(env *Env, c *cli.Context) (req recorder.Request, err error) {
+	if req.Command, err = commandAfterDashes(c); err != nil {
+		return req, err
 	}
 	dir, err := os.Getwd()
 	if err != nil {
@@ -214,6 +233,8 @@ func recordValues(c *cli.Context, settings Settings, req *recorder.Request) erro
 	return nil
 }
 
+const maxJobBytes = 16 << 20
+
 func recordJob(c *cli.Context, req *recorder.Request) error {
 	path := c.String("job")
 	if path == "" {
@@ -222,9 +243,14 @@ func recordJob(c *cli.Context, req *recorder.Request) error {
 		}
 		return nil
 	}
-	data, err := readSmall(path, 16<<20)
+	var data []byte
+	var err error
 	if path == "-" {
-		data, err = io.ReadAll(io.LimitReader(os.Stdin, 16<<20))
+		if data, err = io.ReadAll(io.LimitReader(req.Stdin, maxJobBytes+1)); err == nil && len(data) > maxJobBytes {
+			err = fmt.Errorf("larger than %d bytes", maxJobBytes)
+		}
+	} else {
+		data, err = readSmall(path, maxJobBytes)
 	}
 	if err != nil {
 		return &schema.Error{Op: "record.job", Kind: schema.Unpinnable, Subject: path, Err: err, Hint: "give the path of the job spec"}
@@ -242,6 +268,19 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
+// pinsOf gives the pins of the data sets of another run.
+func (w *wiring) pinsOf(ctx context.Context, query, project string) (*recorder.Pins, error) {
+	id, err := w.store.Find(ctx, query, w.scope(project))
+	if err != nil {
+		return nil, err
+	}
+	run, err := w.store.Run(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &recorder.Pins{From: id, Datasets: run.Datasets}, nil
+}
+
 func runRecord(ctx context.Context, env *Env, c *cli.Context, req recorder.Request) error {
 	defer survivePipe()()
 	w, err := openWiring(ctx, env, c, forWriting)
@@ -251,6 +290,11 @@ func runRecord(ctx context.Context, env *Env, c *cli.Context, req recorder.Reque
 	defer w.close()
 	if parent := c.String("parent"); parent != "" {
 		if req.Parent, err = w.store.Find(ctx, parent, w.scope(req.Project)); err != nil {
+			return refused(req, err)
+		}
+	}
+	if from := c.String("pins-from"); from != "" {
+		if req.PinsFrom, err = w.pinsOf(ctx, from, req.Project); err != nil {
 			return refused(req, err)
 		}
 	}
@@ -319,67 +363,4 @@ func writePinned(env *Env, c *cli.Context, planned *recorder.Planned) error {
 	default:
 		return writeFile(path, planned.Pinned)
 	}
-}
-
-// writeFile writes a file whole or not at all: to a temporary sibling, which is then renamed. A link is followed, and what is no regular file (a device,
-// a pipe) is written to as it is.
-func writeFile(path string, content []byte) error {
-	fail := func(err error) error { return cannotWrite(path, err) }
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		file, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return fail(err)
-		}
-		_, err = file.Write(content)
-		if err := errors.Join(err, file.Close()); err != nil {
-			return fail(err)
-		}
-		return nil
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.Remove(tmp.Name())
-	if _, err := tmp.Write(content); err != nil {
-		closeQuietly(tmp)
-		return fail(err)
-	}
-	if err := errors.Join(tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
-		return fail(err)
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return fail(err)
-	}
-	return nil
-}
-
-func cannotWrite(path string, err error) error {
-	return &schema.Error{Op: "write", Kind: schema.Unavailable, Subject: path, Err: err, Hint: "check that the directory exists, is writable and has room"}
-}
-
-// canWrite finds out before a run is written down whether a file that will be written after it has a place.
-func canWrite(path string) error {
-	if path == "" || path == "-" {
-		return nil
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	if info, err := os.Stat(path); err == nil {
-		if info.IsDir() {
-			return cannotWrite(path, errors.New("it is a directory"))
-		}
-		if !info.Mode().IsRegular() {
-			return nil
-		}
-	}
-	probe, err := os.CreateTemp(filepath.Dir(path), ".runpin-probe-*")
-	if err != nil {
-		return cannotWrite(path, err)
-	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }

@@ -86,9 +86,8 @@ func (e *Env) showRun(run schema.Run) {
 	for _, k := range sortedKeys(run.Variables) {
 		e.field("variable", "%s=%s", k, run.Variables[k])
 	}
-	for _, env := range run.Environments {
-		e.showEnvironment(env)
-	}
+	e.showMachines(run.Environments)
+	e.showAttempts(run.Attempts)
 	for _, o := range run.Outputs {
 		e.showOutput(o)
 	}
@@ -219,35 +218,16 @@ func (e *Env) showOutput(o schema.Output) {
 	case value == "":
 		value = "no digest"
 	}
-	e.field("output", "%s: %s = %s, %s", o.Name, o.URI, value, size(o.Bytes))
+	name := o.Name
+	if o.Rank != nil {
+		name += fmt.Sprintf(" of rank %d", *o.Rank)
+	}
+	e.field("output", "%s: %s = %s, %s", name, o.URI, value, size(o.Bytes))
 	for _, r := range o.Reasons {
 		if !o.Missing && r.Code != "existed-before" {
 			e.reasons([]schema.Reason{r})
 		}
 	}
-}
-
-func (e *Env) showEnvironment(env schema.Environment) {
-	parts := []string{env.Node, env.OS.Pretty, env.OS.Kernel, env.OS.Arch}
-	if env.CPU.Model != "" {
-		parts = append(parts, fmt.Sprintf("%d × %s", env.CPU.Logical, env.CPU.Model))
-	}
-	for _, g := range env.GPUs {
-		parts = append(parts, g.Model)
-	}
-	if env.GPUDriver != "" {
-		parts = append(parts, "driver "+env.GPUDriver)
-	}
-	if env.Interpreter != nil && env.Interpreter.Count > 0 {
-		parts = append(parts, fmt.Sprintf("%s %s with %s", env.Interpreter.Kind, env.Interpreter.Version, plural(int64(env.Interpreter.Count), "package")))
-	}
-	var shown []string
-	for _, p := range parts {
-		if strings.TrimSpace(p) != "" {
-			shown = append(shown, p)
-		}
-	}
-	e.field("machine", "%s", strings.Join(shown, ", "))
 }
 
 func (e *Env) verdictText(v schema.Verdict) string {

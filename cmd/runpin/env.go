@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/runpin/runpin/recorder/redact"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -96,6 +97,14 @@ func (e *Env) host() string {
 	return name
 }
 
+// variable is Getenv for a name that may be "".
+func (e *Env) variable(name string) string {
+	if name == "" {
+		return ""
+	}
+	return e.Getenv(name)
+}
+
 // submission describes the CI job that submits, when there is one.
 func (e *Env) submission() *schema.Submission {
 	for _, ci := range []struct{ when, name, url, commit string }{
@@ -104,13 +113,16 @@ func (e *Env) submission() *schema.Submission {
 		{"BUILDKITE", "buildkite", "BUILDKITE_BUILD_URL", "BUILDKITE_COMMIT"},
 		{"JENKINS_URL", "jenkins", "BUILD_URL", "GIT_COMMIT"},
 		{"CIRCLECI", "circleci", "CIRCLE_BUILD_URL", "CIRCLE_SHA1"},
+		{"BITBUCKET_BUILD_NUMBER", "bitbucket-pipelines", "", "BITBUCKET_COMMIT"},
+		{"TF_BUILD", "azure-pipelines", "", "BUILD_SOURCEVERSION"},
+		{"CI", "ci", "", ""}, // a convention that nearly all others follow too
 	} {
-		if e.Getenv(ci.when) == "" {
+		if when := e.Getenv(ci.when); when == "" || when == "false" {
 			continue
 		}
-		s := &schema.Submission{Host: e.host(), CI: ci.name, Commit: e.Getenv(ci.commit)}
+		s := &schema.Submission{Host: e.host(), CI: ci.name, Commit: e.variable(ci.commit)}
 		if ci.url != "" {
-			s.JobURL = e.Getenv(ci.url)
+			s.JobURL, _ = redact.URL(e.Getenv(ci.url))
 		}
 		if ci.name == "github-actions" && e.Getenv("GITHUB_RUN_ID") != "" {
 			s.JobURL = strings.Join([]string{e.Getenv("GITHUB_SERVER_URL"), e.Getenv("GITHUB_REPOSITORY"), "actions/runs", e.Getenv("GITHUB_RUN_ID")}, "/")

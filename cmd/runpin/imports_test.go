@@ -42,6 +42,7 @@ var rooms = []room{
 	{path: "recorder/code", may: []string{"schema", "=recorder", "recorder/redact", "recorder/git"}, barred: terminal},
 	{path: "recorder/dataset", may: []string{"schema", "=recorder", "recorder/redact", "recorder/registry", "recorder/git"}, barred: terminal},
 	{path: "recorder/environment", may: []string{"schema", "=recorder", "recorder/redact"}, barred: terminal},
+	{path: "recorder/collect", may: []string{"schema", "recorder/process", "recorder/redact"}, barred: terminal},
 	{path: "recorder/mlflow", may: []string{"schema", "=recorder", "recorder/redact"}, barred: terminal},
 	{path: "recorder/release", may: []string{"schema", "=recorder", "recorder/registry"}, barred: terminal},
 	{path: "store", may: []string{"schema"}, barred: terminal},

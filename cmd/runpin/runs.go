@@ -46,6 +46,7 @@ var storeKinds []storeKind
 func init() {
 	storeKinds = []storeKind{
 		{prefixes: []string{"spool:"}, locate: locateSpool, open: openSpool, files: func(location string) []string { return []string{strings.TrimPrefix(location, "spool:")} }},
+		httpStore(),
 		{locate: locateFile, open: openSQLite, files: func(location string) []string {
 			return []string{location, location + "-wal", location + "-shm", location + ".spool"}
 		}},
@@ -80,7 +81,7 @@ func openRuns(ctx context.Context, env *Env, location string, mode access) (*kep
 
 func locateFile(location string) (string, error) {
 	if scheme, _, found := strings.Cut(location, "://"); found {
-		return "", usageError("give the path of a database file, or spool:DIR", "this version has no store of kind %q", schema.Shorten(scheme, 40))
+		return "", usageError("give the path of a database file, spool:DIR, or https://HOST", "this version has no store of kind %q", schema.Shorten(scheme, 40))
 	}
 	return filepath.Abs(location)
 }
@@ -144,6 +145,9 @@ func (k *keptRuns) missing() error {
 	if k.spool != nil {
 		return usageError("use a database: --store PATH", "%s is a spool and cannot be searched", k.location)
 	}
+	if k.runStore != nil {
+		return usageError("do it where the database lies: --store PATH", "%s is behind a server, which looks after it", k.location)
+	}
 	return &schema.Error{Op: "store", Kind: schema.NotFound, Subject: k.location, Err: fmt.Errorf("no run has been recorded there yet"), Hint: "runpin record -- COMMAND, or name another store with --store"}
 }
 
@@ -189,6 +193,14 @@ func (k *keptRuns) Run(ctx context.Context, id schema.RunID) (schema.Run, error)
 		return schema.Run{}, k.missing()
 	}
 	return k.runStore.Run(ctx, id)
+}
+
+// Documents gives what was said of a run, see [store.Store.Documents].
+func (k *keptRuns) Documents(ctx context.Context, id schema.RunID) ([]schema.Document, error) {
+	if k.runStore == nil {
+		return nil, k.missing()
+	}
+	return k.runStore.Documents(ctx, id)
 }
 
 func (k *keptRuns) List(ctx context.Context, filter store.Filter) ([]schema.Run, error) {

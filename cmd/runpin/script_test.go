@@ -63,6 +63,8 @@ func TestScript(t *testing.T) {
 			"matches":     cmdMatches,
 			"store-sql":   cmdStoreSQL,
 			"store-lock":  cmdStoreLock,
+			"serve":       cmdServe,
+			"serve-stop":  cmdServeStop,
 			"store-unlock": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Value("lock").(*heldLock).release()
 			},
@@ -133,6 +135,9 @@ func setupScript(e *testscript.Env) error {
 	e.Defer(server.Close)
 	e.Values["registry"] = handler
 	e.Values["lock"] = &heldLock{}
+	running := &servers{}
+	e.Values["servers"] = running
+	e.Defer(running.stop)
 	e.Defer(func() { e.Values["lock"].(*heldLock).release() })
 	home := filepath.Join(e.WorkDir, "home")
 	if err := os.MkdirAll(home, 0o755); err != nil {

@@ -42,6 +42,7 @@ type wiring struct {
 	store    *keptRuns
 	recorder *recorder.Recorder
 	rerunner *rerun.Rerunner
+	images   *image.Resolver
 	progress *progress
 	location string
 }
@@ -58,6 +59,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	}
 	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
 	images := image.New(image.Options{Registry: reg, Now: env.Now})
+	w.images = images
 	codes := code.New(code.Options{Now: env.Now})
 	options := dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}
 	datasets := dataset.New(all.Backends(options))
@@ -70,7 +72,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Environment: environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")}),
 		Launchers: map[string]recorder.Launcher{"local": launcher{local.New()}, "podman": &engine{env: env, name: "podman", insecure: insecure(c)},
 			"docker": &engine{env: env, name: "docker", insecure: insecure(c)}},
-		Saver: w.store, Fallback: fallback, Beat: w.store, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, Determining: environment.Determining,
+		Saver: w.store, Fallback: fallback, Beat: w.store, Blobs: w.store, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, Determining: environment.Determining,
 		NewLease: store.CurrentLease, Version: version, Host: env.host(), StoreName: location, StoreDirs: storeDirs(location), CI: env.submission(), Now: env.Now,
 		Progress: w.progress, Warn: env.warn,
 	}

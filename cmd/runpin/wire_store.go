@@ -49,7 +49,10 @@ func fallbackSpools(env *Env, location string) []string {
 	if strings.HasPrefix(location, "spool:") {
 		return nil
 	}
-	dirs := []string{location + ".spool"}
+	var dirs []string
+	if !strings.Contains(location, "://") {
+		dirs = append(dirs, location+".spool")
+	}
 	if cache := env.cacheDir(); cache != "" {
 		dirs = append(dirs, filepath.Join(cache, "spool", schema.SHA256([]byte(location)).Hex()[:16]))
 	}

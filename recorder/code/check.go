@@ -15,9 +15,14 @@ import (
 // CheckCode implements rerun.Code: it says whether RestoreCode would succeed. It writes to temporary directories alone, and may ask the
 // remotes of the pin. Files that were withheld because they hold a secret are named in Reason, and Remedy says how to give them: the state stays
 // available. How is "object-present" (the clone in which it was recorded has it), "bundle", "ls-remote" (a remote advertises the
-// commit), "fetched" (a remote gave it when asked by id), or "blobs" where no commit is needed.
+// commit), "fetched" (a remote gave it when asked by id), "image" (a label of an image names it), or "blobs" where no commit is needed.
 func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource) schema.Availability {
 	a := schema.Availability{Pin: "code:" + pin.Name, Ref: pin.Ref, Value: schema.Text(pin.Commit), How: "blobs"}
+	if pin.Origin.Kind == schema.FromLabel && pin.Tree == "" {
+		// Nothing of it is restored: it comes with the image, which is checked itself.
+		a.State, a.How, a.Reason = schema.StateAvailable, "image", "the code is in the image, whose label names the commit"
+		return a
+	}
 	how, err := r.check(ctx, pin, blobs)
 	if how != "" {
 		a.How = how

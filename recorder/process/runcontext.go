@@ -28,7 +28,7 @@ const ownTag = "runpin."
 
 // CheckRunContext says what is wrong with the MLFLOW_RUN_CONTEXT that is set already, if it is: then it is left alone.
 func CheckRunContext(environ []string) error {
-	value, set := lookup(environ, RunContextName)
+	value, set := variableOf(environ, RunContextName)
 	if !set {
 		return nil
 	}
@@ -51,7 +51,7 @@ func parseRunContext(value string) (map[string]json.RawMessage, error) {
 // for runpin's own; those of a run around this one go.
 func mergeRunContext(environ []string, tags map[string]string) string {
 	merged := map[string]json.RawMessage{}
-	if value, set := lookup(environ, RunContextName); set {
+	if value, set := variableOf(environ, RunContextName); set {
 		var err error
 		if merged, err = parseRunContext(value); err != nil {
 			return ""
@@ -99,8 +99,8 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
 
-// lookup gives the value that a program would see: the last. An empty one counts as not set.
-func lookup(environ []string, name string) (value string, set bool) {
+// variableOf gives the value that a program would see: the last. An empty one counts as not set.
+func variableOf(environ []string, name string) (value string, set bool) {
 	for _, kv := range environ {
 		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
 			value = v

@@ -25,7 +25,7 @@ func TestRunContext(t *testing.T) {
 			base = append(base, RunContextName+"="+c.set)
 		}
 		env := ChildEnv(base, Child{Tags: tags})
-		value, _ := lookup(env, RunContextName)
+		value, _ := variableOf(env, RunContextName)
 		var got map[string]any
 		if err := json.Unmarshal([]byte(value), &got); err != nil {
 			t.Errorf("%s: %v: %s", name, err, value)

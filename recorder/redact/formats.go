@@ -55,6 +55,7 @@ var formats = []format{
 	{name: "slack_token", anchor: "xapp-1-", chars: base64url, min: 10},
 	{name: "slack_webhook", anchor: "hooks.slack.com/services/", chars: func(c byte) bool { return alnum(c) || c == '/' }, min: 20},
 	{name: "discord_webhook", anchor: "/api/webhooks/", chars: func(c byte) bool { return base64url(c) || c == '/' }, min: 40},
+	{name: "runpin_token", anchor: "rpt_", chars: wordChar, min: 40, edge: true},
 	{name: "huggingface_token", anchor: "hf_", chars: alnum, min: 30, edge: true},
 	{name: "huggingface_token", anchor: "api_org_", chars: alnum, min: 30, edge: true},
 	{name: "openai_key", anchor: "sk-", edge: true, check: openAIKey},

@@ -13,7 +13,7 @@ func TestContract(t *testing.T) {
 	storetest.OpenFile = func(t testing.TB, path string) *store.Store { return open(t, path, store.Options{}) }
 	storetest.Run(t, func(t testing.TB) storetest.Opener {
 		path := filepath.Join(t.TempDir(), "store.db")
-		return func(t testing.TB, o store.Options) *store.Store { return open(t, path, o) }
+		return func(t testing.TB, o store.Options) storetest.Store { return open(t, path, o) }
 	})
 }
 

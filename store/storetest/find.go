@@ -98,7 +98,7 @@ var findTests = map[string]func(*testing.T, Opener){
 	},
 }
 
-func wantFound(t testing.TB, s *store.Store, query string, scope store.Scope, want *Sample) {
+func wantFound(t testing.TB, s Store, query string, scope store.Scope, want *Sample) {
 	t.Helper()
 	id, err := s.Find(context.Background(), query, scope)
 	if err != nil || id != want.ID {
@@ -106,7 +106,7 @@ func wantFound(t testing.TB, s *store.Store, query string, scope store.Scope, wa
 	}
 }
 
-func wantNotFound(t testing.TB, s *store.Store, query string, kind schema.Kind, texts ...string) {
+func wantNotFound(t testing.TB, s Store, query string, kind schema.Kind, texts ...string) {
 	t.Helper()
 	id, err := s.Find(context.Background(), query, store.Scope{})
 	if schema.KindOf(err) != kind {

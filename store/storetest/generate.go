@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/runpin/runpin/schema"
-	"github.com/runpin/runpin/store"
 )
 
 // Typical makes the nth of many runs as a team makes them: some images, commits and data sets that many runs share, params and metrics that
@@ -32,7 +31,7 @@ func Typical(n int) (a *Sample, started, ended []schema.Document) {
 }
 
 // Generate saves runs from to to (without) as Typical makes them, many in one transaction.
-func Generate(ctx context.Context, s *store.Store, from, to int, progress func(done int)) error {
+func Generate(ctx context.Context, s Store, from, to int, progress func(done int)) error {
 	const atOnce = 2000
 	for from < to {
 		var docs []schema.Document

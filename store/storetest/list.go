@@ -204,7 +204,7 @@ var listTests = map[string]func(*testing.T, Opener){
 				t.Fatal(err)
 			}
 		}
-		look := func(s *store.Store) {
+		look := func(s Store) {
 			t.Helper()
 			wantRuns(t, s, store.Filter{File: "short/000007.bin"}, a)
 			wantRuns(t, s, store.Filter{File: string(Digest("short7"))}, a)
@@ -220,9 +220,7 @@ var listTests = map[string]func(*testing.T, Opener){
 		look(s)
 		look(open(t, store.Options{ReadOnly: true}))
 		wantSound(t, s)
-		if err := s.Reindex(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+		reindex(t, s)
 		wantSound(t, s)
 		look(s)
 	},

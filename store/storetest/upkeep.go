@@ -15,7 +15,7 @@ import (
 )
 
 // fill saves some runs that use everything that is indexed.
-func fill(t testing.TB, s *store.Store, n int) []*Sample {
+func fill(t testing.TB, s Store, n int) []*Sample {
 	t.Helper()
 	var all []*Sample
 	for i := range n {
@@ -48,9 +48,7 @@ var upkeepTests = map[string]func(*testing.T, Opener){
 		}
 		wantSound(t, s)
 		for range 2 {
-			if err := s.Reindex(context.Background()); err != nil {
-				t.Fatal(err)
-			}
+			reindex(t, s)
 			wantSound(t, s)
 			after, err := s.List(context.Background(), store.Filter{})
 			if err != nil {
@@ -87,12 +85,12 @@ var upkeepTests = map[string]func(*testing.T, Opener){
 		var sure []schema.RunID
 		saved.Range(func(id, _ any) bool { sure = append(sure, id.(schema.RunID)); return true })
 		dest := filepath.Join(t.TempDir(), "copy.db")
-		if err := s.Backup(context.Background(), dest); err != nil {
+		if err := database(t, s).Backup(context.Background(), dest); err != nil {
 			t.Fatal(err)
 		}
 		cancel()
 		wg.Wait()
-		wantKind(t, s.Backup(context.Background(), dest), schema.Conflict)
+		wantKind(t, database(t, s).Backup(context.Background(), dest), schema.Conflict)
 		copied := openCopy(t, open, dest)
 		wantSound(t, copied)
 		for _, id := range sure {
@@ -140,8 +138,8 @@ var upkeepTests = map[string]func(*testing.T, Opener){
 	},
 }
 
-// Copier opens a copy that [store.Store.Backup] made. An Opener's dialect test sets it.
-var openCopy = func(t testing.TB, _ Opener, path string) *store.Store {
+// openCopy opens a copy that [store.Store.Backup] made.
+var openCopy = func(t testing.TB, _ Opener, path string) Store {
 	t.Helper()
 	if OpenFile == nil {
 		t.Skip("this store's copies are not opened by path")
