@@ -153,7 +153,8 @@ func (j *joined) childEnv() []string {
 	if j.req.Run == "" {
 		return j.req.Environ
 	}
-	env := process.ChildEnv(j.req.Environ, process.Child{Run: j.req.Run, Store: j.r.StoreName})
+	env := process.ChildEnv(j.req.Environ, process.Child{Run: j.req.Run, Store: j.r.StoreName,
+		Tags: j.r.trackerTags(schema.Run{ID: j.req.Run}, j.req.Environ)})
 	same := false
 	var pins []string
 	for _, kv := range j.req.Environ {

@@ -23,7 +23,7 @@ type Recorder struct {
 	Fallback    RunSaver // where a report goes when Saver fails after the command has started
 	Beat        Beater
 	Blobs       schema.BlobSource // of the store; needed only to look into the manifests of pins that are reused
-	Tracker     Tracker // asked at the end what the command told it; nil asks nobody
+	Tracker     Tracker           // asked at the end what the command told it; nil asks nobody
 
 	// CodeRoot gives the root of the checkout that holds dir, or "".
 	CodeRoot func(dir string) string

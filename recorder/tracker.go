@@ -43,7 +43,7 @@ const maxTaggedDatasets = 50
 // saw the value: MLflow's client lets them stand over what it finds out itself.
 func TrackerTags(run schema.Run) map[string]string {
 	tags := map[string]string{"runpin.run_id": string(run.ID)}
-	if fp, _ := run.Fingerprinted(); fp != "" {
+	if fp, _ := run.Fingerprinted(); fp != "" && !run.Created.IsZero() { // a rank that joins may not know the plan
 		tags["runpin.fingerprint"] = string(fp)
 	}
 	for i, pin := range run.Images {

@@ -26,6 +26,12 @@ func TestJSONFields(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "data.txt"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(filepath.Join(dir, "mlruns", "0"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "mlruns", "0", "meta.yaml"), []byte("name: x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	runpin("record", "--no-code", "--name", "one", "--dataset", "d=data.txt", "--output", "o.txt", "--", "sh", "-c", "cat data.txt > o.txt")
 	runpin("serve", "token", "create", "--scope", "read")
 	for _, answer := range [][2]string{
@@ -35,6 +41,7 @@ func TestJSONFields(t *testing.T) {
 		{"rerun one --execute", "run rerun_of verdict pins dir"},
 		{"verify latest", "result against same_inputs outputs"},
 		{"diff one latest", "schema a b same_inputs summary differences"},
+		{"import mlflow mlruns", "runs new updated unchanged recorded failed with_image with_commit with_dataset with_all"},
 		{"store check", "runs documents blobs bytes waiting problems"},
 		{"serve token list", "[] id scopes created"},
 		{"version", "version go os arch revision"},

@@ -100,6 +100,8 @@ var listTests = map[string]func(*testing.T, Opener){
 			{store.Filter{Metrics: []string{"note=text"}}, []*Sample{b}},
 			{store.Filter{Metrics: []string{"loss<1", "loss>0.1"}}, []*Sample{b}},
 			{store.Filter{Labels: []string{"team=x"}}, []*Sample{a}},
+			{store.Filter{LabelPrefix: "team=x"}, []*Sample{a}},
+			{store.Filter{LabelPrefix: "te=x"}, nil},
 			{store.Filter{Labels: []string{"team"}}, []*Sample{a, c}},
 			{store.Filter{Labels: []string{"empty="}}, []*Sample{a}},
 			{store.Filter{Labels: []string{"team=x", "team=y"}}, nil},
