@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -88,30 +89,62 @@ type byRun struct {
 	docs map[schema.RunID][]schema.Document
 }
 
+// insertAtOnce is how many documents one statement writes: a statement is a round trip where the database is a server.
+const insertAtOnce = 32
+
 // insert writes the documents that are not there yet and gives them back by run.
 func (t *tx) insert(records []record) (byRun, error) {
 	fresh := byRun{docs: map[schema.RunID][]schema.Document{}}
-	for _, r := range records {
-		n, err := t.exec("INSERT INTO documents (id, run, kind, at, plain, state, sha256, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
-			string(r.doc.ID), string(r.doc.Run), string(r.doc.Kind), r.doc.At.String(), r.doc.Verbatim == nil, changesState(&r.doc), r.sum[:], r.bytes)
+	added := map[schema.DocumentID][32]byte{}
+	for some := range slices.Chunk(records, insertAtOnce) {
+		written, err := t.insertSome(some)
 		if err != nil {
 			return fresh, err
 		}
-		if n == 0 {
-			var sum []byte
-			if _, err := one(t, "SELECT sha256 FROM documents WHERE id = $1", []any{string(r.doc.ID)}, &sum); err != nil {
-				return fresh, err
+		for _, r := range some {
+			if sum, again := added[r.doc.ID]; again {
+				if sum != r.sum {
+					return fresh, otherDocument(r)
+				}
+				continue
 			}
-			if !bytes.Equal(sum, r.sum[:]) {
-				return fresh, &schema.Error{Op: "store.save", Kind: schema.Conflict, Subject: "document " + string(r.doc.ID),
-					Err: fmt.Errorf("the store already has a document of this id that says something else"), Hint: "documents never change; write a new one, with an id of its own"}
+			if !written[string(r.doc.ID)] {
+				var sum []byte
+				if _, err := one(t, "SELECT sha256 FROM documents WHERE id = $1", []any{string(r.doc.ID)}, &sum); err != nil {
+					return fresh, err
+				}
+				if !bytes.Equal(sum, r.sum[:]) {
+					return fresh, otherDocument(r)
+				}
+				continue
 			}
-			continue
+			added[r.doc.ID] = r.sum
+			if fresh.docs[r.doc.Run] == nil && r.doc.Run != "" {
+				fresh.runs = append(fresh.runs, r.doc.Run)
+			}
+			fresh.docs[r.doc.Run] = append(fresh.docs[r.doc.Run], r.doc)
 		}
-		if fresh.docs[r.doc.Run] == nil && r.doc.Run != "" {
-			fresh.runs = append(fresh.runs, r.doc.Run)
-		}
-		fresh.docs[r.doc.Run] = append(fresh.docs[r.doc.Run], r.doc)
 	}
 	return fresh, nil
+}
+
+// insertSome writes documents and says which of them were not there yet. Of two with one id in the statement the first is written.
+func (t *tx) insertSome(some []record) (map[string]bool, error) {
+	const width = 8
+	args := make([]any, 0, width*len(some))
+	for i := range some {
+		r := &some[i]
+		args = append(args, string(r.doc.ID), string(r.doc.Run), string(r.doc.Kind), r.doc.At.String(), r.doc.Verbatim == nil, changesState(&r.doc), r.sum[:], r.bytes)
+	}
+	ids, err := texts(t, "INSERT INTO documents (id, run, kind, at, plain, state, sha256, bytes) VALUES "+tuples(len(some), width)+" ON CONFLICT (id) DO NOTHING RETURNING id", args...)
+	written := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		written[id] = true
+	}
+	return written, err
+}
+
+func otherDocument(r record) error {
+	return &schema.Error{Op: "store.save", Kind: schema.Conflict, Subject: "document " + string(r.doc.ID),
+		Err: fmt.Errorf("the store already has a document of this id that says something else"), Hint: "documents never change; write a new one, with an id of its own"}
 }

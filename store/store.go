@@ -187,14 +187,25 @@ func (s *Store) transact(ctx context.Context, w *writer, fn func(*tx) error) (er
 		w.stmts = map[string]*sql.Stmt{}
 	}
 	if err := s.begin(ctx, w); err != nil {
-		return err
+		if !lost(err) || ctx.Err() != nil {
+			return err
+		}
+		// The server closed the connection while it lay idle. Nothing has been said on it yet, so a new one can be tried.
+		w.close()
+		if w.conn, err = s.pools.Write.Conn(ctx); err != nil {
+			return err
+		}
+		w.stmts = map[string]*sql.Stmt{}
+		if err := s.begin(ctx, w); err != nil {
+			return err
+		}
 	}
 	done := false
 	defer func() {
 		if done {
 			return
 		}
-		if _, rollback := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); rollback != nil || errors.Is(err, driver.ErrBadConn) {
+		if _, rollback := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); rollback != nil || lost(err) {
 			w.close() // whatever state the connection is in, the next transaction starts on a new one
 		}
 	}()
@@ -210,6 +221,11 @@ func (s *Store) transact(ctx context.Context, w *writer, fn func(*tx) error) (er
 	}
 	done = true
 	return nil
+}
+
+// lost reports whether the connection to the database is gone.
+func lost(err error) bool {
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)
 }
 
 // begin takes the write lock. The database waits by itself while it is held; what it reports at once all the same (a log being recovered after

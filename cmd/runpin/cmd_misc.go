@@ -50,7 +50,7 @@ func envCommand(env *Env) *cli.Command {
 				location, source = "(none)", err.Error()
 			}
 			rows := [][]string{
-				{"store", location, source},
+				{"store", shownLocation(location), source},
 				{"cache", orNone(env.cacheDir()), "default"},
 				{"user", orNone(env.user()), "environment"},
 				{"settings", orNone(settings.path), "found upward from the working directory"},

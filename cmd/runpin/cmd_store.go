@@ -15,7 +15,7 @@ import (
 
 func storeCommand(env *Env) *cli.Command {
 	return &cli.Command{
-		Name: "store", Usage: "verify, copy and repair the store",
+		Name: "store", Usage: "verify, copy, repair and move the store",
 		Subcommands: []*cli.Command{
 			{
 				Name: "check", Usage: "verify every document and blob, and the index over them", ArgsUsage: " ",
@@ -47,6 +47,7 @@ func storeCommand(env *Env) *cli.Command {
 					return nil
 				},
 			},
+			storeMigrateCommand(env),
 		},
 	}
 }

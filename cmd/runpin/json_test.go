@@ -43,6 +43,7 @@ func TestJSONFields(t *testing.T) {
 		{"diff one latest", "schema a b same_inputs summary differences"},
 		{"import mlflow mlruns", "runs new updated unchanged recorded failed with_image with_commit with_dataset with_all"},
 		{"store check", "runs documents blobs bytes waiting problems"},
+		{"store migrate copy.db", "from to documents new_documents blobs new_blobs bytes digest"},
 		{"serve token list", "[] id scopes created"},
 		{"version", "version go os arch revision"},
 	} {

@@ -38,6 +38,8 @@ type storeKind struct {
 	open   func(ctx context.Context, env *Env, location string, mode access) (*keptRuns, error)
 	// files are the absolute paths of the store, which are never part of the code.
 	files func(location string) []string
+	// show gives a location without what is secret in it; nil where nothing is.
+	show func(location string) string
 }
 
 // storeKinds is searched in order: another kind of store is one row. It is filled in by init because opening a store of one kind may need another.
@@ -47,10 +49,19 @@ func init() {
 	storeKinds = []storeKind{
 		{prefixes: []string{"spool:"}, locate: locateSpool, open: openSpool, files: func(location string) []string { return []string{strings.TrimPrefix(location, "spool:")} }},
 		httpStore(),
+		postgresStore(),
 		{locate: locateFile, open: openSQLite, files: func(location string) []string {
 			return []string{location, location + "-wal", location + "-shm", location + ".spool"}
 		}},
 	}
+}
+
+// shownLocation gives a location as people may see it.
+func shownLocation(location string) string {
+	if show := kindOfStore(location).show; show != nil {
+		return show(location)
+	}
+	return location
 }
 
 func kindOfStore(location string) storeKind {
@@ -81,7 +92,7 @@ func openRuns(ctx context.Context, env *Env, location string, mode access) (*kep
 
 func locateFile(location string) (string, error) {
 	if scheme, _, found := strings.Cut(location, "://"); found {
-		return "", usageError("give the path of a database file, spool:DIR, or https://HOST", "this version has no store of kind %q", schema.Shorten(scheme, 40))
+		return "", usageError("give the path of a database file, spool:DIR, https://HOST or postgres://HOST/DATABASE", "this version has no store of kind %q", schema.Shorten(scheme, 40))
 	}
 	return filepath.Abs(location)
 }

@@ -27,12 +27,22 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/runpin/runpin/store/postgres/postgrestest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(andStop{m}, map[string]func(){
 		"runpin": func() { os.Exit(run(context.Background(), os.Args, newEnv())) },
 	})
+}
+
+// andStop ends the servers that tests share.
+type andStop struct{ *testing.M }
+
+func (m andStop) Run() int {
+	defer postgrestest.Stop()
+	return m.M.Run()
 }
 
 var update = os.Getenv("RUNPIN_TEST_UPDATE") != ""

@@ -21,7 +21,8 @@ type Child struct {
 
 // ChildEnv gives base with RUNPIN_RUN_ID, RUNPIN_STORE, RUNPIN_PIN_<KIND>_<NAME> and RUNPIN_PATH_<KIND>_<NAME> set (DESIGN §5), upper-cased and
 // sorted, after everything else; and, with Tags, MLFLOW_RUN_CONTEXT with these tags added. What base says of these is dropped, and so are the pins and paths of a run around this one: a child must not
-// take another run's data for its own. RUNPIN_STORE is passed on without user info; a store that needs it is told its credentials otherwise.
+// take another run's data for its own. RUNPIN_STORE is passed on without user info, unless that
+// stands in base already; a store that needs it is told its credentials otherwise.
 func ChildEnv(base []string, c Child) []string {
 	own := map[string]string{}
 	if c.Run != "" {
@@ -29,6 +30,9 @@ func ChildEnv(base []string, c Child) []string {
 	}
 	if c.Store != "" {
 		own["RUNPIN_STORE"], _ = redact.URL(c.Store)
+		if given, _ := variableOf(base, "RUNPIN_STORE"); given == c.Store {
+			own["RUNPIN_STORE"] = given // it is in the environment already, and with it what the child needs to get in
+		}
 	}
 	for name, value := range c.Pins {
 		own["RUNPIN_PIN_"+variableName(name)] = value

@@ -23,11 +23,11 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		name  string
 		tests map[string]func(*testing.T, Opener)
 	}{
-		{"save", saveTests}, {"find", findTests}, {"list", listTests}, {"blob", blobTests}, {"lease", leaseTests}, {"upkeep", upkeepTests},
+		{"save", saveTests}, {"find", findTests}, {"list", listTests}, {"blob", blobTests}, {"lease", leaseTests}, {"upkeep", upkeepTests}, {"copy", copyTests},
 	}
 	_, upkeep := fresh(t)(t, store.Options{}).(Database)
 	for _, g := range groups {
-		if g.name == "upkeep" && !upkeep {
+		if g.name == "upkeep" && !upkeep || g.name == "copy" && OpenFile == nil {
 			continue
 		}
 		t.Run(g.name, func(t *testing.T) {
