@@ -40,7 +40,7 @@ Exit code 14 when an image that ran is not the one that was pinned.
 			if err != nil {
 				return err
 			}
-			w, err := openWiring(c.Context, env, c, forWriting)
+			w, err := openWiring(c.Context, env, c, forReporting)
 			if err != nil {
 				return err
 			}

@@ -58,7 +58,7 @@ func noteCommand(env *Env) *cli.Command {
 
 // appendEvent adds one event by a person to a run.
 func appendEvent(env *Env, c *cli.Context, query string, fill func(*schema.Document)) error {
-	w, err := openWiring(c.Context, env, c, forWriting)
+	w, err := openWiring(c.Context, env, c, forReporting)
 	if err != nil {
 		return err
 	}

@@ -283,7 +283,7 @@ func (w *wiring) pinsOf(ctx context.Context, query, project string) (*recorder.P
 
 func runRecord(ctx context.Context, env *Env, c *cli.Context, req recorder.Request) error {
 	defer survivePipe()()
-	w, err := openWiring(ctx, env, c, forWriting)
+	w, err := openWiring(ctx, env, c, forReporting)
 	if err != nil {
 		return refused(req, err)
 	}

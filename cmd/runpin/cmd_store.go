@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/runpin/runpin/store/spool"
 )
 
 func storeCommand(env *Env) *cli.Command {
@@ -104,42 +99,4 @@ func runStoreCheck(env *Env, c *cli.Context) error {
 		return &statusOnly{exitError}
 	}
 	return nil
-}
-
-func importCommand(env *Env) *cli.Command {
-	return &cli.Command{
-		Name: "import", Usage: "fold the reports of a spool into the store", ArgsUsage: "[<spool-directory>...]",
-		Description: `A report that is in the store already changes nothing, so importing twice is importing once. Without an argument the spools
-are folded in where reports wait that the store could not take.
-
-` + examples("runpin import", "runpin import /shared/runpin-spool"),
-		Subcommands: []*cli.Command{importMLflowCommand(env)},
-		Action: func(c *cli.Context) error {
-			dirs, err := arguments(c, 0, -1, "")
-			if err != nil {
-				return err
-			}
-			k, err := openDatabase(c.Context, env, c, forWriting)
-			if err != nil {
-				return err
-			}
-			defer k.close()
-			if len(dirs) == 0 {
-				dirs = fallbackSpools(env, k.location)
-			}
-			total := 0
-			for _, dir := range dirs {
-				n, err := spool.Import(c.Context, strings.TrimPrefix(dir, "spool:"), k.db)
-				total += n
-				if errors.Is(err, fs.ErrNotExist) && c.Args().Len() == 0 {
-					continue // nothing has had to wait
-				}
-				if err != nil {
-					return err
-				}
-			}
-			env.say("imported %s", plural(int64(total), "report"))
-			return nil
-		},
-	}
 }

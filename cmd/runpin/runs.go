@@ -84,10 +84,25 @@ type keptRuns struct {
 	db       *store.Store // the same, where it is a database
 	spool    *spool.Spool
 	location string
+
+	env      *Env
+	fallback lazySpools // where reports wait while the store cannot be reached; nil: they are refused
+	away     error      // why it could not be opened just now
 }
 
 func openRuns(ctx context.Context, env *Env, location string, mode access) (*keptRuns, error) {
-	return kindOfStore(location).open(ctx, env, location, mode)
+	if mode != forReporting {
+		return kindOfStore(location).open(ctx, env, location, mode)
+	}
+	fallback := lazySpools(fallbackSpools(env, location))
+	k, err := kindOfStore(location).open(ctx, env, location, forWriting)
+	if err != nil && unreachable(location, err) && len(fallback) > 0 {
+		k, err = &keptRuns{location: shownLocation(location), away: err}, nil
+	}
+	if k != nil {
+		k.env, k.fallback = env, fallback
+	}
+	return k, err
 }
 
 func locateFile(location string) (string, error) {
@@ -153,6 +168,9 @@ func (k *keptRuns) close() {
 }
 
 func (k *keptRuns) missing() error {
+	if k.away != nil {
+		return k.away
+	}
 	if k.spool != nil {
 		return usageError("use a database: --store PATH", "%s is a spool and cannot be searched", k.location)
 	}
@@ -167,10 +185,17 @@ func (k *keptRuns) Save(ctx context.Context, report schema.Report) error {
 	if k.spool != nil {
 		return k.spool.Save(ctx, report)
 	}
+	if k.away != nil {
+		return k.wait(ctx, report, k.away)
+	}
 	if k.runStore == nil {
 		return k.missing()
 	}
-	return k.runStore.Save(ctx, report)
+	err := k.runStore.Save(ctx, report)
+	if len(k.fallback) > 0 && unreachable(k.location, err) {
+		return k.wait(ctx, report, err)
+	}
+	return err
 }
 
 // Beat implements recorder.Beater.
@@ -191,6 +216,10 @@ func (k *keptRuns) OpenBlob(ctx context.Context, ref schema.BlobRef) (io.ReadClo
 
 func (k *keptRuns) Find(ctx context.Context, query string, scope store.Scope) (schema.RunID, error) {
 	if k.runStore == nil {
+		// A full id is taken at its word where reports can only be left: the run may well be there.
+		if id, err := schema.ParseRunID(query); err == nil && (k.spool != nil || k.away != nil) {
+			return id, nil
+		}
 		return "", k.missing()
 	}
 	if id, ok := strings.CutPrefix(query, byMLflow); ok {

@@ -34,6 +34,7 @@ type access int
 const (
 	forReading access = iota
 	forWriting
+	forReporting // for writing, and where the store cannot be reached into a spool
 )
 
 // wiring is the rooms, connected: what a verb needs to do its work.
@@ -54,8 +55,14 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		return nil, err
 	}
 	w := &wiring{env: env, location: location, progress: newProgress(env)}
+	if mode == forReading {
+		foldBeforeReading(ctx, env, location)
+	}
 	if w.store, err = openRuns(ctx, env, location, mode); err != nil {
 		return nil, err
+	}
+	if mode != forReading && w.store.runStore != nil {
+		foldWaiting(ctx, env, w.store, location)
 	}
 	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
 	images := image.New(image.Options{Registry: reg, Now: env.Now})

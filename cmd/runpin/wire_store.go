@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -13,7 +11,6 @@ import (
 	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
-	"github.com/runpin/runpin/store/spool"
 	"github.com/runpin/runpin/store/sqlite"
 )
 
@@ -43,41 +40,12 @@ func storeDirs(location string) []string {
 	return nil
 }
 
-// fallbackSpools are where reports go when the store stops taking them while a command runs: beside a database, and where that is full or gone too, in the cache. A
-// spool that is full has the cache, too.
-// `runpin import` looks at both.
-func fallbackSpools(env *Env, location string) []string {
-	var dirs []string
-	if !strings.Contains(location, "://") && !strings.HasPrefix(location, "spool:") {
-		dirs = append(dirs, location+".spool")
-	}
-	if cache := env.cacheDir(); cache != "" {
-		dirs = append(dirs, filepath.Join(cache, "spool", schema.SHA256([]byte(location)).Hex()[:16]))
-	}
-	return dirs
-}
-
-// lazySpools keeps a report in the first of the directories that takes it; none is made before.
-type lazySpools []string
-
-// Save implements recorder.RunSaver.
-func (dirs lazySpools) Save(ctx context.Context, report schema.Report) error {
-	var failures []error
-	for _, dir := range dirs {
-		s, err := spool.Open(dir)
-		if err == nil {
-			err = s.Save(ctx, report)
-		}
-		if err == nil {
-			return nil
-		}
-		failures = append(failures, err)
-	}
-	return errors.Join(failures...)
-}
-
 // requireDurable refuses a store that does not outlive the machine, or warns about a default one.
 func (w *wiring) requireDurable(required []string) error {
+	wanted := slices.ContainsFunc(required, func(r string) bool { return strings.Contains(r, "durable") })
+	if wanted {
+		w.store.fallback = w.store.fallback.durable()
+	}
 	if strings.Contains(w.location, "://") {
 		return nil // it lies elsewhere
 	}
@@ -86,7 +54,6 @@ func (w *wiring) requireDurable(required []string) error {
 	if !ephemeral {
 		return nil
 	}
-	wanted := slices.ContainsFunc(required, func(r string) bool { return strings.Contains(r, "durable") })
 	if wanted {
 		return &schema.Error{Op: "record.require", Kind: schema.Unpinnable, Subject: w.location, Err: fmt.Errorf("the store is on a file system that may vanish with the machine (%s)", fsName),
 			Hint: "name another store with --store"}

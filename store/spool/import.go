@@ -6,45 +6,260 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/runpin/runpin/schema"
+	"github.com/runpin/runpin/store"
 )
 
-// Saver keeps reports, byte for byte: a store.
+// Saver keeps reports, byte for byte: a store. One that also keeps many at once ([BatchSaver]) is given many at once.
 type Saver interface {
 	SaveEncoded(ctx context.Context, documents [][]byte, blobs []schema.Blob) error
 }
 
-// Import folds the reports of a spool into a store and gives how many it folded in. A report is moved to the directory done below the spool once the
-// store has it; whoever wants the space may delete that at any time. What the store has already changes nothing, so importing again after a crash is safe.
-// A file that is damaged or that the store refuses is left where it is and reported; the others are imported all the same. When the store cannot be reached
+// BatchSaver keeps several reports together: all of them or none.
+type BatchSaver interface {
+	SavePrepared(ctx context.Context, reports ...store.Prepared) error
+}
+
+// ImportOptions of [Import]. The zero value is good.
+type ImportOptions struct {
+	_        struct{}
+	Limit    int             // at most so many reports; 0 for all
+	Progress schema.Progress // may be nil
+}
+
+// Imported says what an import did.
+type Imported struct {
+	Reports int `json:"reports"` // that the store has now and that are out of the way
+	Left    int `json:"left"`    // files that stay where they are, because they are damaged or the store refuses them
+}
+
+const (
+	batchReports = 2000
+	batchBytes   = 16 << 20 // of documents, and of blobs as they lie in files, about
+)
+
+// Import folds the reports of a spool into a store. A report is moved to the directory done below the spool once the
+// store has it; whoever wants the space may delete that at any time. What the store has already changes nothing, so importing again after a crash is safe, and so are two
+// imports at once. A file that is damaged or that the store refuses is left where it is and reported; the others are imported all the same. When the store cannot be reached
 // it stops. A directory that does not exist is an error for which errors.Is(err, fs.ErrNotExist) holds.
-func Import(ctx context.Context, dir string, into Saver) (n int, err error) {
+//
+// Files are read on all processors while the store writes: one durable transaction costs the same for one report as for thousands.
+func Import(ctx context.Context, dir string, into Saver, options ImportOptions) (Imported, error) {
 	files, err := Reports(dir)
 	if err != nil {
-		return 0, err
+		return Imported{}, err
 	}
-	var failures []error
-	for _, path := range files {
-		if ctx.Err() != nil {
-			failures = append(failures, fail("spool.import", dir, ctx.Err()))
-			break
-		}
-		err := importFile(ctx, path, into)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // somebody else imports too and was faster
-		}
-		if err != nil {
-			failures = append(failures, err)
-			if kind := schema.KindOf(err); kind == schema.Unavailable || kind == schema.Interrupted {
-				break
+	if options.Limit > 0 && len(files) > options.Limit {
+		files = files[:options.Limit]
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := &importing{ctx: ctx, cancel: cancel, dir: dir, into: into, total: len(files), progress: options.Progress}
+	m.run(files)
+	m.step(true)
+	return m.done, errors.Join(m.failures...)
+}
+
+type importing struct {
+	ctx      context.Context
+	cancel   context.CancelFunc
+	dir      string
+	into     Saver
+	total    int
+	progress schema.Progress
+	done     Imported
+	failures []error
+	stopped  bool
+}
+
+// waiting is a report that was read and checked.
+type waiting struct {
+	path   string
+	report store.Prepared
+	raw    Report
+	bytes  int64
+	err    error
+}
+
+func (m *importing) run(files []string) {
+	// Each file's report comes through a channel of its own, so that the order of the files is kept whoever reads them.
+	type job struct {
+		path string
+		read chan waiting
+	}
+	jobs, order := make(chan job), make(chan chan waiting, 256)
+	go func() {
+		defer close(order)
+		defer close(jobs)
+		for _, path := range files {
+			j := job{path, make(chan waiting, 1)}
+			select {
+			case order <- j.read:
+			case <-m.ctx.Done():
+				return
 			}
+			jobs <- j
+		}
+	}()
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		go func() {
+			for j := range jobs {
+				j.read <- m.read(j.path)
+			}
+		}()
+	}
+	var batch []waiting
+	var size int64
+	for read := range order {
+		w := <-read
+		switch {
+		case m.stopped:
+			continue // until the readers have ended
+		case errors.Is(w.err, os.ErrNotExist):
+			continue // somebody else imports too and was faster
+		case w.err != nil:
+			m.failed(w.err)
 			continue
 		}
-		n++
+		batch = append(batch, w)
+		if size += w.bytes; len(batch) >= batchReports || size >= batchBytes {
+			m.save(batch)
+			batch, size = nil, 0
+			m.step(false)
+		}
 	}
-	return n, errors.Join(failures...)
+	if !m.stopped {
+		m.save(batch)
+	}
+	if err := m.ctx.Err(); err != nil && !m.stopped {
+		m.failures = append(m.failures, fail("spool.import", m.dir, err))
+	}
+}
+
+func (m *importing) read(path string) waiting {
+	w := waiting{path: path}
+	if w.raw, w.err = Read(path); w.err != nil {
+		return w
+	}
+	for _, d := range w.raw.Documents {
+		w.bytes += int64(len(d))
+	}
+	for _, b := range w.raw.Blobs {
+		w.bytes += b.Ref.Bytes
+	}
+	if w.report, w.err = store.Prepare(w.raw.Documents, w.raw.Blobs); w.err != nil {
+		w.err = inFile(path, w.err)
+	}
+	return w
+}
+
+// inFile names the file in an error; its kind and hint stay.
+func inFile(path string, err error) error {
+	var own *schema.Error
+	if errors.As(err, &own) {
+		return &schema.Error{Op: "spool.import", Kind: own.Kind, Subject: fmt.Sprintf("%q", path), Hint: own.Hint, Err: err}
+	}
+	return fail("spool.import", path, err)
+}
+
+func (m *importing) failed(err error) {
+	m.done.Left++
+	m.failures = append(m.failures, err)
+	if kind := schema.KindOf(err); kind == schema.Unavailable || kind == schema.Interrupted {
+		m.stopped = true
+		m.cancel()
+	}
+}
+
+// save keeps a batch, and halves it where it is refused, until those that are to blame stand alone.
+func (m *importing) save(batch []waiting) {
+	if len(batch) == 0 || m.stopped {
+		return
+	}
+	if err := m.keep(batch); err != nil {
+		kind := schema.KindOf(err)
+		if len(batch) > 1 && kind != schema.Unavailable && kind != schema.Interrupted {
+			m.save(batch[:len(batch)/2])
+			m.save(batch[len(batch)/2:])
+			return
+		}
+		if !errors.Is(err, os.ErrNotExist) { // else somebody else imports too and was faster
+			m.failed(inFile(batch[0].path, err))
+		}
+		return
+	}
+	if err := m.setAside(batch); err != nil {
+		m.failed(err)
+	}
+}
+
+func (m *importing) keep(batch []waiting) error {
+	many, ok := m.into.(BatchSaver)
+	if !ok {
+		return m.keepEach(batch)
+	}
+	reports := make([]store.Prepared, len(batch))
+	for i, w := range batch {
+		reports[i] = w.report
+	}
+	return many.SavePrepared(m.ctx, reports...)
+}
+
+// atOnce is how many reports are on their way to a store that takes one at a time: a server puts what arrives together into one transaction.
+const atOnce = 32
+
+func (m *importing) keepEach(batch []waiting) error {
+	// The first goes alone: a store that cannot be reached is asked once.
+	if err := m.into.SaveEncoded(m.ctx, batch[0].raw.Documents, batch[0].raw.Blobs); err != nil {
+		return err
+	}
+	batch = batch[1:]
+	errs := make([]error, len(batch))
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, atOnce)
+	for i, w := range batch {
+		turn <- struct{}{}
+		wg.Go(func() {
+			errs[i] = m.into.SaveEncoded(m.ctx, w.raw.Documents, w.raw.Blobs)
+			<-turn
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err // which one, halving finds out: what was kept is kept once
+		}
+	}
+	return nil
+}
+
+// setAside moves the files of a batch out of the way, once the store has them.
+func (m *importing) setAside(batch []waiting) error {
+	aside := filepath.Join(m.dir, done)
+	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fail("spool.import", m.dir, err)
+	}
+	for _, w := range batch {
+		if err := os.Rename(w.path, filepath.Join(aside, filepath.Base(w.path))); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fail("spool.import", w.path, err)
+		}
+		m.done.Reports++
+	}
+	return fail("spool.import", m.dir, syncDir(m.dir))
+}
+
+func (m *importing) step(last bool) {
+	if m.progress != nil && m.total > 0 {
+		done := m.done.Reports + m.done.Left
+		if last {
+			done = m.total
+		}
+		m.progress.Step("import", int64(done), int64(m.total), "")
+	}
 }
 
 // Reports lists the files of a spool that hold whole reports, in the order of their first documents.
@@ -60,27 +275,4 @@ func Reports(dir string) ([]string, error) {
 		}
 	}
 	return out, nil
-}
-
-func importFile(ctx context.Context, path string, into Saver) error {
-	report, err := Read(path)
-	if err != nil {
-		return err
-	}
-	if err := into.SaveEncoded(ctx, report.Documents, report.Blobs); err != nil {
-		var own *schema.Error
-		if errors.As(err, &own) {
-			// The kind and the hint stay; the file is named.
-			return &schema.Error{Op: "spool.import", Kind: own.Kind, Subject: fmt.Sprintf("%q", path), Hint: own.Hint, Err: err}
-		}
-		return fail("spool.import", path, err)
-	}
-	aside := filepath.Join(filepath.Dir(path), done)
-	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return fail("spool.import", path, err)
-	}
-	if err := os.Rename(path, filepath.Join(aside, filepath.Base(path))); err != nil {
-		return fail("spool.import", path, err)
-	}
-	return fail("spool.import", path, syncDir(filepath.Dir(path)))
 }

@@ -97,10 +97,10 @@ func TestRoundTrip(t *testing.T) {
 		}
 		r.Close()
 	}
-	if n, err := spool.Import(ctx, s.Dir(), into); n != 3 || err != nil {
+	if n, err := imported(ctx, s.Dir(), into); n != 3 || err != nil {
 		t.Fatal(n, err)
 	}
-	if n, err := spool.Import(ctx, s.Dir(), into); n != 0 || err != nil {
+	if n, err := imported(ctx, s.Dir(), into); n != 0 || err != nil {
 		t.Fatal(n, err)
 	}
 	// Moved back, as if the import had been killed between saving and moving.
@@ -110,7 +110,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := spool.Import(ctx, s.Dir(), into); n != 3 || err != nil {
+	if n, err := imported(ctx, s.Dir(), into); n != 3 || err != nil {
 		t.Fatal(n, err)
 	}
 	checked, err := into.Check(ctx)
@@ -167,7 +167,7 @@ func TestWhatIsNotWholeIsLeft(t *testing.T) {
 	if err := os.Symlink(files(t, s)[0], filepath.Join(s.Dir(), "link.report")); err != nil {
 		t.Log(err)
 	}
-	n, err := spool.Import(ctx, s.Dir(), into)
+	n, err := imported(ctx, s.Dir(), into)
 	if n != 1 {
 		t.Errorf("%d reports, %v", n, err)
 	}
@@ -234,7 +234,7 @@ func TestConflict(t *testing.T) {
 	a.Plan.Name = "another"
 	mustSave(t, s, storetest.Report(a.Base()))
 	mustSave(t, s, report(2))
-	n, err := spool.Import(ctx, s.Dir(), into)
+	n, err := imported(ctx, s.Dir(), into)
 	if n != 1 || schema.KindOf(err) != schema.Conflict || len(files(t, s)) != 1 {
 		t.Error(n, err, files(t, s))
 	}
@@ -252,11 +252,11 @@ func TestStoreCannotBeReached(t *testing.T) {
 	mustSave(t, s, report(1))
 	mustSave(t, s, report(2))
 	u := &unreachable{}
-	n, err := spool.Import(ctx, s.Dir(), u)
+	n, err := imported(ctx, s.Dir(), u)
 	if n != 0 || schema.KindOf(err) != schema.Unavailable || u.calls != 1 || len(files(t, s)) != 2 {
 		t.Error(n, err, u.calls)
 	}
-	_, err = spool.Import(ctx, filepath.Join(s.Dir(), "none"), u)
+	_, err = imported(ctx, filepath.Join(s.Dir(), "none"), u)
 	if !errors.Is(err, fs.ErrNotExist) || schema.KindOf(err) != schema.NotFound {
 		t.Error(err)
 	}
@@ -295,4 +295,9 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+func imported(ctx context.Context, dir string, into spool.Saver) (int, error) {
+	done, err := spool.Import(ctx, dir, into, spool.ImportOptions{})
+	return done.Reports, err
 }
