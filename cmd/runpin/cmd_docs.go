@@ -46,7 +46,7 @@ func docsCommand(env *Env) *cli.Command {
 
 func writeDocs(app *cli.App, dir string) error {
 	files := map[string]string{"reference/cli.md": reference(app), "exit-codes.md": exitCodesPage()}
-	man, err := app.ToMan()
+	man, err := manPage(app)
 	if err != nil {
 		return err
 	}

@@ -141,6 +141,7 @@ type listQuery struct {
 	Output  schema.Text   `json:"output,omitempty"`
 	Params  []schema.Text `json:"params,omitempty"`
 	Labels  []schema.Text `json:"labels,omitempty"`
+	Prefix  schema.Text   `json:"label_prefix,omitempty"`
 	Metrics []schema.Text `json:"metrics,omitempty"`
 	SameAs  schema.Text   `json:"same_as,omitempty"`
 	Parent  schema.Text   `json:"parent,omitempty"`
@@ -167,13 +168,13 @@ func convert[A, B ~string](in []A) []B {
 func queryOf(f store.Filter) listQuery {
 	t := func(s string) schema.Text { return schema.Text(s) }
 	return listQuery{Project: t(f.Project), User: t(f.User), Status: t(string(f.Status)), Image: t(f.Image), Commit: t(f.Commit), Dataset: t(f.Dataset), File: t(f.File),
-		Output: t(f.Output), Params: texts(f.Params), Labels: texts(f.Labels), Metrics: texts(f.Metrics), SameAs: t(string(f.SameAs)), Parent: t(string(f.Parent)),
+		Output: t(f.Output), Params: texts(f.Params), Labels: texts(f.Labels), Prefix: t(f.LabelPrefix), Metrics: texts(f.Metrics), SameAs: t(string(f.SameAs)), Parent: t(string(f.Parent)),
 		RerunOf: t(string(f.RerunOf)), Since: f.Since, Until: f.Until, Sort: t(f.Sort), Reverse: f.Reverse, Limit: f.Limit, Offset: f.Offset, Before: t(string(f.Before))}
 }
 
 func (q listQuery) filter() store.Filter {
 	return store.Filter{Project: string(q.Project), User: string(q.User), Status: schema.Status(q.Status), Image: string(q.Image), Commit: string(q.Commit), Dataset: string(q.Dataset),
-		File: string(q.File), Output: string(q.Output), Params: convert[schema.Text, string](q.Params), Labels: convert[schema.Text, string](q.Labels),
+		File: string(q.File), Output: string(q.Output), Params: convert[schema.Text, string](q.Params), Labels: convert[schema.Text, string](q.Labels), LabelPrefix: string(q.Prefix),
 		Metrics: convert[schema.Text, string](q.Metrics), SameAs: schema.Fingerprint(q.SameAs), Parent: schema.RunID(q.Parent), RerunOf: schema.RunID(q.RerunOf),
 		Since: q.Since, Until: q.Until, Sort: string(q.Sort), Reverse: q.Reverse, Limit: q.Limit, Offset: q.Offset, Before: schema.RunID(q.Before)}
 }

@@ -2,10 +2,14 @@ package http
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/runpin/runpin/schema"
 	"github.com/runpin/runpin/store"
@@ -88,4 +92,39 @@ func FuzzDecodeReport(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestEveryFieldOfAFilterTravels: one that did not would choose every run.
+func TestEveryFieldOfAFilterTravels(t *testing.T) {
+	var f store.Filter
+	v := reflect.ValueOf(&f).Elem()
+	for i := range v.NumField() {
+		field := v.Field(i)
+		if !field.CanSet() {
+			continue
+		}
+		switch field.Interface().(type) {
+		case schema.Time:
+			field.Set(reflect.ValueOf(schema.At(time.UnixMilli(int64(1000 + i)))))
+		case []string:
+			field.Set(reflect.ValueOf([]string{fmt.Sprint("value", i)}))
+		case bool:
+			field.SetBool(true)
+		case int:
+			field.SetInt(int64(i + 1))
+		default:
+			field.SetString(fmt.Sprint("value", i))
+		}
+	}
+	b, err := json.Marshal(queryOf(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var q listQuery
+	if err := json.Unmarshal(b, &q); err != nil {
+		t.Fatal(err)
+	}
+	if got := q.filter(); !reflect.DeepEqual(got, f) {
+		t.Errorf("%+v became %+v", f, got)
+	}
 }
