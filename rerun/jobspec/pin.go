@@ -42,6 +42,10 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 		if pinned == ref.Value {
 			continue
 		}
+		if s.script != nil {
+			edits = append(edits, ref.respell(pinned))
+			continue
+		}
 		edits = append(edits, edit{ref.token.start, ref.token.end, ref.token.render(pinned)})
 		for _, v := range ref.nodes {
 			wanted = append(wanted, change{at: v, text: pinned})
@@ -56,6 +60,9 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 	if len(failures) > 0 {
 		sort.Slice(failures, func(i, j int) bool { return failures[i].Error() < failures[j].Error() })
 		return nil, errors.Join(failures...)
+	}
+	if s.script != nil {
+		return s.pinScript(edits, stamp)
 	}
 	if stamp != nil {
 		st := &stamper{spec: s, id: string(stamp.RunID), done: map[any]bool{}}

@@ -18,6 +18,9 @@ import (
 // Read finds the references of a job spec. file names it in messages. An error has kind Unpinnable: the file cannot be read as a job spec at
 // all. What is wrong with single references is in Problems.
 func Read(file string, data []byte) (*Spec, error) {
+	if isScript(file, data) {
+		return readScript(file, data)
+	}
 	s := &Spec{File: file, Format: FormatKubernetes}
 	roots, src, err := parse(file, data)
 	if err != nil {
