@@ -42,11 +42,16 @@ func Read(file string, data []byte) (*Spec, error) {
 		if v.isNull() {
 			continue // an empty document
 		}
-		r := &reader{spec: s, doc: doc, x: x, taken: taken, place: map[*yaml.Node]int{}, told: map[*yaml.Node]bool{}}
+		r := &reader{spec: s, doc: doc, x: x, taken: taken, place: map[*yaml.Node]int{}, told: map[*yaml.Node]bool{}, once: map[Problem]bool{}}
 		known = r.object(v, "", 0) || known
 		r.finish()
 		if len(s.References) > maxRefs {
 			return nil, problemsError(file, []Problem{{Line: 1, Reason: fmt.Sprintf("names more than %d images", maxRefs)}})
+		}
+	}
+	for i := range s.References {
+		if s.References[i].Kind == KindCode {
+			s.References[i].Name = taken.next(s.References[i].Name)
 		}
 	}
 	sort.SliceStable(s.Problems, func(i, j int) bool {

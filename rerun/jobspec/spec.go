@@ -32,7 +32,8 @@ type Spec struct {
 // Reference is one place of the file that names something by a reference that can move.
 type Reference struct {
 	Name     string   // of the pin: the container's or volume's name made a valid pin name, unique in the spec
-	Kind     string   // KindImage
+	Kind     string   // KindImage, KindCode
+	URL      string   // of code: the repository, as written
 	Value    string   // as written, without quotes; in a batch script as the registry calls it, without the scheme and enroot's #
 	Pinned   bool     // it names a digest already
 	Shape    Shape    // how its pinned form is written
@@ -44,9 +45,10 @@ type Reference struct {
 	Offset   int      // of the bytes in the file, quotes included
 	End      int
 
-	token token
-	nodes []*value // what changes when the place does
-	cut   int      // in a batch script: where its tag or digest begins, or would begin
+	token  token
+	prefix string   // of code: what stands before it in the same text, such as --ref=
+	nodes  []*value // what changes when the place does
+	cut    int      // in a batch script: where its tag or digest begins, or would begin
 }
 
 // Digest gives the digest that the reference names, or "".
@@ -95,6 +97,8 @@ type document struct {
 type pod struct {
 	object, template *value
 	field            string
+	within           *value // containers are paths below it, and field is its place
+	containers       []string
 }
 
 // Err gives nil, or every problem as an error of kind Unpinnable with file:line:column.
