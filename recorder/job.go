@@ -61,11 +61,16 @@ func (p *Planned) pinJob() error {
 			return nil
 		}
 	}
+	code := p.pinnedCode()
+	if len(code) < len(p.spec.Code) && (p.req.NoCode || p.req.BestEffort) {
+		plan.Reasons = append(plan.Reasons, schema.Reason{Code: "spec-unpinned", Subject: "code", Text: "not all code that the spec fetches is pinned, so there is no pinned spec"})
+		return nil
+	}
 	stamp := p.Run.ID
 	if job.NoStamp {
 		stamp = ""
 	}
-	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images, Code: p.pinnedCode()}, stamp)
+	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images, Code: code}, stamp)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func TestCodeOfAJob(t *testing.T) {
 			"git+https://git.example/team/train.git@main", "code-contradicts"},
 		{"label is a branch", map[string]string{labelRevision: "main"}, Request{}, "sync=" + oid + "(git) main=(label)", "git+https://git.example/team/train.git@main", ""},
 		{"the user says", map[string]string{labelRevision: otherCommit}, Request{Code: []CodeRef{{"sync", "git+https://git.example/fork@v1"}}}, "sync=" + oid + "(git)", "git+https://git.example/fork@v1", ""},
-		{"none", map[string]string{labelRevision: oid}, Request{NoCode: true}, "", "", ""},
+		{"none", map[string]string{labelRevision: oid}, Request{NoCode: true}, "", "", "spec-unpinned"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, s := &labelled{fakes: &fakes{}, labels: c.labels}, &specs{}

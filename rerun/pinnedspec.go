@@ -35,19 +35,23 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, wi
 	if err != nil {
 		return nil, err
 	}
-	images := map[string]string{}
+	values := map[string]string{}
 	for _, pin := range run.Images {
-		if _, named := spec.Lookup(pin.Name); !named {
-			continue
+		if ref, named := spec.Lookup(pin.Name); named && ref.Kind == jobspec.KindImage {
+			if pinned := pin.PinnedReference(true); pinned != "" {
+				values[pin.Name] = pinned
+			}
 		}
-		if ref := pin.PinnedReference(true); ref != "" {
-			images[pin.Name] = ref
+	}
+	for _, pin := range run.Code {
+		if ref, named := spec.Lookup(pin.Name); named && ref.Kind == jobspec.KindCode && pin.Commit != "" {
+			values[pin.Name] = string(pin.Commit)
 		}
 	}
 	if stamp == "" {
-		return spec.Pin(images, nil)
+		return spec.Pin(values, nil)
 	}
-	return spec.Pin(images, &jobspec.Stamp{RunID: stamp})
+	return spec.Pin(values, &jobspec.Stamp{RunID: stamp})
 }
 
 func readBlob(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, limit int64) ([]byte, error) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/runpin/runpin/rerun/jobspec"
 )
 
 func versionCommand(env *Env) *cli.Command {
@@ -179,7 +181,7 @@ Paths are relative to the file. A file in a repository is not trusted: it cannot
 
   Tables have a header and relative times on a terminal; in a pipe they are tab-separated, with full digests and RFC 3339 times in UTC.
   --json prints the fields that docs/json.md documents; fields are only ever added.
-  Job specs: Kubernetes Pod, Job, CronJob and List, as YAML or JSON.
+  Job specs: objects of Kubernetes as YAML or JSON (` + strings.Join(jobspec.Kinds(), ", ") + `), and batch scripts for sbatch.
   Metrics: a JSON object, lines of k=v or k: v, or CSV with a header (the last row counts).
   Params: a JSON or YAML object; nested names are joined with dots.`,
 	}

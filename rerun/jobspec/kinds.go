@@ -6,11 +6,11 @@ import "strings"
 // and * for every key of a mapping. A path whose last key is missing though its parent is there is a problem; a path that ends earlier is
 // an object without that part.
 type kind struct {
-	group   string   // API group, "" for the core
-	name    string   //
-	objects string   // whole objects, each with a kind of its own
-	pods    []string // pod templates: metadata and a PodSpec under spec; "" is the object itself
-	images  []string // image references elsewhere
+	group     string   // API group, "" for the core
+	name      string   //
+	objects   string   // whole objects, each with a kind of its own
+	pods      []string // pod templates: metadata and a PodSpec under spec; "" is the object itself
+	workflows []string // specs of Argo workflows
 }
 
 // kinds are the kinds that runpin can pin.
@@ -19,6 +19,20 @@ var kinds = []kind{
 	{group: "batch", name: "Job", pods: []string{"spec.template"}},
 	{group: "batch", name: "CronJob", pods: []string{"spec.jobTemplate.spec.template"}},
 	{group: "", name: "List", objects: "items[]"},
+	{group: "apps", name: "Deployment", pods: []string{"spec.template"}},
+	{group: "apps", name: "StatefulSet", pods: []string{"spec.template"}},
+	{group: "apps", name: "DaemonSet", pods: []string{"spec.template"}},
+	{group: "apps", name: "ReplicaSet", pods: []string{"spec.template"}},
+	{group: "kubeflow.org", name: "PyTorchJob", pods: []string{"spec.pytorchReplicaSpecs.*.template"}},
+	{group: "kubeflow.org", name: "TFJob", pods: []string{"spec.tfReplicaSpecs.*.template"}},
+	{group: "kubeflow.org", name: "XGBoostJob", pods: []string{"spec.xgbReplicaSpecs.*.template"}},
+	{group: "kubeflow.org", name: "PaddleJob", pods: []string{"spec.paddleReplicaSpecs.*.template"}},
+	{group: "kubeflow.org", name: "MPIJob", pods: []string{"spec.mpiReplicaSpecs.*.template"}},
+	{group: "jobset.x-k8s.io", name: "JobSet", pods: []string{"spec.replicatedJobs[].template.spec.template"}},
+	{group: "argoproj.io", name: "Workflow", workflows: []string{"spec"}},
+	{group: "argoproj.io", name: "WorkflowTemplate", workflows: []string{"spec"}},
+	{group: "argoproj.io", name: "ClusterWorkflowTemplate", workflows: []string{"spec"}},
+	{group: "argoproj.io", name: "CronWorkflow", workflows: []string{"spec.workflowSpec"}},
 }
 
 // podImages are the image references of a pod template. An image volume can carry data or a model; it is pulled like any image.

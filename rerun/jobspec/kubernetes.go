@@ -14,6 +14,7 @@ type reader struct {
 	taken pinNames
 	place map[*yaml.Node]int  // scalar → index of its reference
 	told  map[*yaml.Node]bool // nodes whose problem was told
+	once  map[Problem]bool
 }
 
 // object reads one object of Kubernetes at field, and says whether its kind is one that starts something.
@@ -63,8 +64,8 @@ func (r *reader) object(v *value, field string, depth int) (known bool) {
 	for _, path := range k.pods {
 		walk(v, field, path, func(h hit) { r.pod(v, h) })
 	}
-	for _, path := range k.images {
-		walk(v, field, path, r.image)
+	for _, path := range k.workflows {
+		walk(v, field, path, func(h hit) { r.workflow(v, h) })
 	}
 	return true
 }
@@ -74,9 +75,12 @@ func (r *reader) pod(object *value, h hit) {
 		r.image(h)
 		return
 	}
-	r.doc.pods = append(r.doc.pods, pod{object: object, template: h.value, field: h.field})
+	r.doc.pods = append(r.doc.pods, pod{object: object, template: h.value, field: h.field, within: h.value, containers: podContainers})
 	for _, path := range podImages {
 		walk(h.value, h.field, path, r.image)
+	}
+	for _, path := range podContainers {
+		walk(h.value, h.field, path, r.gitSync)
 	}
 }
 
@@ -100,18 +104,7 @@ func (r *reader) image(h hit) {
 		r.problem(v, h.field, "is not text")
 		return
 	}
-	if i, ok := r.place[v.node]; ok { // the anchor's place serves this field too
-		ref := &r.spec.References[i]
-		ref.Also = append(ref.Also, h.field)
-		ref.nodes = append(ref.nodes, v)
-		return
-	}
 	parts, reason := splitReference(v.node.Value)
-	if reason != "" {
-		r.problem(v, h.field, reason)
-		return
-	}
-	t, reason := r.spec.source.locate(v.node)
 	if reason != "" {
 		r.problem(v, h.field, reason)
 		return
@@ -120,8 +113,30 @@ func (r *reader) image(h hit) {
 	if named == "" {
 		named = KindImage
 	}
-	ref := Reference{Name: r.taken.next(named), Kind: KindImage, Value: v.node.Value, Pinned: parts.digest != "", Shape: TagAndDigest,
-		Document: r.doc.index, Field: h.field, Offset: t.start, End: t.end, token: t, nodes: []*value{v}}
+	r.note(Reference{Name: named, Kind: KindImage, Value: v.node.Value, Pinned: parts.digest != "", Shape: TagAndDigest, Field: h.field}, v)
+}
+
+// note adds a reference that stands at v, or one more field to the reference whose place v shares.
+func (r *reader) note(ref Reference, v *value) {
+	if i, ok := r.place[v.node]; ok { // the anchor's place serves this field too
+		have := &r.spec.References[i]
+		if have.Kind != ref.Kind || have.URL != ref.URL {
+			r.problem(v, ref.Field, "shares its text"+anchorOf(v)+" with "+have.Field+", which means something else; give each its own")
+			return
+		}
+		have.Also = append(have.Also, ref.Field)
+		have.nodes = append(have.nodes, v)
+		return
+	}
+	t, reason := r.spec.source.locate(v.node)
+	if reason != "" {
+		r.problem(v, ref.Field, reason)
+		return
+	}
+	if ref.Kind == KindImage {
+		ref.Name = r.taken.next(ref.Name) // code is named when all images are, so that it takes no name from them
+	}
+	ref.Document, ref.Offset, ref.End, ref.token, ref.nodes = r.doc.index, t.start, t.end, t, []*value{v}
 	ref.Line, ref.Column = r.spec.source.position(t.start)
 	r.place[v.node] = len(r.spec.References)
 	r.spec.References = append(r.spec.References, ref)
@@ -140,7 +155,7 @@ func (r *reader) finish() {
 	for node, i := range r.place {
 		ref := r.spec.References[i]
 		if used := r.x.visits[node]; used != len(ref.nodes) {
-			r.problem(ref.nodes[0], ref.Field, "shares its text"+anchorOf(ref.nodes[0])+" with a field that is not an image; give each its own")
+			r.problem(ref.nodes[0], ref.Field, "shares its text"+anchorOf(ref.nodes[0])+" with a field that is not "+map[string]string{KindImage: "an image", KindCode: "a revision"}[ref.Kind]+"; give each its own")
 		}
 	}
 }
@@ -164,6 +179,10 @@ func (r *reader) problem(v *value, field, reason string) {
 		p.Value = v.node.Value
 	}
 	p.Line, p.Column = r.spec.source.place(n.Line, n.Column)
+	if r.once[p] {
+		return // several paths lead there
+	}
+	r.once[p] = true
 	r.spec.Problems = append(r.spec.Problems, p)
 }
 

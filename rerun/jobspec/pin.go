@@ -15,8 +15,8 @@ type Stamp struct {
 }
 
 // Pin gives the file with each reference replaced by its value and nothing else changed, apart from the stamp where stamp is not nil.
-// values holds the pinned form (repo:tag@sha256:…) by the name of the reference; [Reference.Pin] makes it. A reference that names a digest
-// already may be left out and stays as it is.
+// values holds the pinned form by the name of the reference: repo:tag@sha256:… of an image, which [Reference.Pin] makes, and the full commit of
+// code. A reference that names a digest or a commit already may be left out and stays as it is.
 //
 // Errors have kind Unpinnable, one for each place (file:line:column): a problem of the spec, a reference without a value or with one that
 // names no digest, a place where the stamp does not fit. Kind Invalid: a value for a name that the spec does not have. Kind Internal: the
@@ -35,16 +35,20 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 		if !given && ref.Pinned {
 			continue
 		}
-		if reason := badPin(pinned); reason != "" {
+		if reason := ref.badPin(pinned); reason != "" {
 			failures = append(failures, s.referenceError(ref, pinned, reason))
 			continue
 		}
 		if pinned == ref.Value {
 			continue
 		}
-		edits = append(edits, edit{ref.token.start, ref.token.end, ref.token.render(pinned)})
+		if s.script != nil {
+			edits = append(edits, ref.respell(pinned))
+			continue
+		}
+		edits = append(edits, edit{ref.token.start, ref.token.end, ref.token.render(ref.prefix + pinned)})
 		for _, v := range ref.nodes {
-			wanted = append(wanted, change{at: v, text: pinned})
+			wanted = append(wanted, change{at: v, text: ref.prefix + pinned})
 		}
 	}
 	for name := range values {
@@ -56,6 +60,9 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 	if len(failures) > 0 {
 		sort.Slice(failures, func(i, j int) bool { return failures[i].Error() < failures[j].Error() })
 		return nil, errors.Join(failures...)
+	}
+	if s.script != nil {
+		return s.pinScript(edits, stamp)
 	}
 	if stamp != nil {
 		st := &stamper{spec: s, id: string(stamp.RunID), done: map[any]bool{}}
@@ -75,7 +82,15 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 }
 
 // badPin says why a value cannot stand in a pinned spec.
-func badPin(value string) string {
+func (r Reference) badPin(value string) string {
+	if r.Kind == KindCode {
+		if _, err := schema.ParseObjectID(value); value == "" {
+			return "has no recorded commit"
+		} else if err != nil {
+			return "is not a full commit id"
+		}
+		return ""
+	}
 	if value == "" {
 		return "has no recorded digest"
 	}

@@ -18,6 +18,9 @@ import (
 // Read finds the references of a job spec. file names it in messages. An error has kind Unpinnable: the file cannot be read as a job spec at
 // all. What is wrong with single references is in Problems.
 func Read(file string, data []byte) (*Spec, error) {
+	if isScript(file, data) {
+		return readScript(file, data)
+	}
 	s := &Spec{File: file, Format: FormatKubernetes}
 	roots, src, err := parse(file, data)
 	if err != nil {
@@ -39,11 +42,16 @@ func Read(file string, data []byte) (*Spec, error) {
 		if v.isNull() {
 			continue // an empty document
 		}
-		r := &reader{spec: s, doc: doc, x: x, taken: taken, place: map[*yaml.Node]int{}, told: map[*yaml.Node]bool{}}
+		r := &reader{spec: s, doc: doc, x: x, taken: taken, place: map[*yaml.Node]int{}, told: map[*yaml.Node]bool{}, once: map[Problem]bool{}}
 		known = r.object(v, "", 0) || known
 		r.finish()
 		if len(s.References) > maxRefs {
 			return nil, problemsError(file, []Problem{{Line: 1, Reason: fmt.Sprintf("names more than %d images", maxRefs)}})
+		}
+	}
+	for i := range s.References {
+		if s.References[i].Kind == KindCode {
+			s.References[i].Name = taken.next(s.References[i].Name)
 		}
 	}
 	sort.SliceStable(s.Problems, func(i, j int) bool {

@@ -19,20 +19,22 @@ const KindImage = "image"
 // Spec is a job spec that was read.
 type Spec struct {
 	File       string      // name of the file, for messages
-	Format     string      // FormatKubernetes
+	Format     string      // FormatKubernetes, FormatSlurm
 	References []Reference // in the order of the documents and of the table of kinds
 	Problems   []Problem   // why some reference cannot be pinned; Pin refuses while there are any
 	Live       bool        // an object has server-set fields: it was read from a cluster, and cannot be submitted again as it is
 
 	source *source
 	docs   []*document
+	script *script // of a batch script, which has no documents
 }
 
 // Reference is one place of the file that names something by a reference that can move.
 type Reference struct {
 	Name     string   // of the pin: the container's or volume's name made a valid pin name, unique in the spec
-	Kind     string   // KindImage
-	Value    string   // as written, without quotes
+	Kind     string   // KindImage, KindCode
+	URL      string   // of code: the repository, as written
+	Value    string   // as written, without quotes; in a batch script as the registry calls it, without the scheme and enroot's #
 	Pinned   bool     // it names a digest already
 	Shape    Shape    // how its pinned form is written
 	Document int      // which document of the file, from 0
@@ -43,8 +45,10 @@ type Reference struct {
 	Offset   int      // of the bytes in the file, quotes included
 	End      int
 
-	token token
-	nodes []*value // what changes when the place does
+	token  token
+	prefix string   // of code: what stands before it in the same text, such as --ref=
+	nodes  []*value // what changes when the place does
+	cut    int      // in a batch script: where its tag or digest begins, or would begin
 }
 
 // Digest gives the digest that the reference names, or "".
@@ -93,6 +97,8 @@ type document struct {
 type pod struct {
 	object, template *value
 	field            string
+	within           *value // containers are paths below it, and field is its place
+	containers       []string
 }
 
 // Err gives nil, or every problem as an error of kind Unpinnable with file:line:column.

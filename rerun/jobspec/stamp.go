@@ -44,12 +44,14 @@ func (s *stamper) all() error {
 						Hint: "leave the stamp away with --no-stamp"})
 				}
 			}
-			try(p.object, "metadata", s.annotate(p.object))
+			if s.once(p.object) { // an object can have several pod templates
+				try(p.object, "metadata", s.annotate(p.object))
+			}
 			if p.template != p.object {
 				try(p.template, join(p.field, "metadata"), s.annotate(p.template))
 			}
-			for _, path := range podContainers {
-				walk(p.template, p.field, path, func(h hit) {
+			for _, path := range p.containers {
+				walk(p.within, p.field, path, func(h hit) {
 					if h.wrong != "" {
 						try(h.value, h.field, errors.New(h.wrong))
 					} else if h.missing == "" {

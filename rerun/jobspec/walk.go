@@ -20,13 +20,16 @@ func steps(path string) []step {
 		return nil
 	}
 	for part := range strings.SplitSeq(path, ".") {
-		part, all := strings.CutSuffix(part, "[]")
+		lists := 0
+		for strings.HasSuffix(part, "[]") {
+			part, lists = strings.TrimSuffix(part, "[]"), lists+1
+		}
 		if part == "*" {
 			out = append(out, step{any: true})
 		} else {
 			out = append(out, step{key: part})
 		}
-		if all {
+		for range lists {
 			out = append(out, step{all: true})
 		}
 	}
@@ -63,7 +66,7 @@ func follow(h hit, rest []step, visit func(hit)) {
 			return
 		}
 		for i, item := range h.value.items {
-			next := hit{field: fmt.Sprintf("%s[%d]", h.field, i), value: item, named: h.named}
+			next := hit{field: indexed(h.field, i), value: item, named: h.named}
 			if name := item.get("name").text(); name != "" {
 				next.named = name
 			}
@@ -108,3 +111,5 @@ func join(field, key string) string {
 	}
 	return field + "." + key
 }
+
+func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+
+	"github.com/runpin/runpin/recorder"
+	"github.com/runpin/runpin/rerun/jobspec"
+	"github.com/runpin/runpin/schema"
+)
+
+// specReader lets rerun/jobspec serve recorder: there is one YAML walker.
+type specReader struct{}
+
+func (specReader) ReadSpec(path string, data []byte) (recorder.Spec, error) {
+	spec, err := jobspec.Read(path, data)
+	if err != nil {
+		return recorder.Spec{}, err
+	}
+	if err := spec.Err(); err != nil {
+		return recorder.Spec{}, err
+	}
+	out := recorder.Spec{Format: spec.Format, Template: spec.Template()}
+	for _, ref := range spec.References {
+		where := []string{fmt.Sprintf("%s:%d:%d %s", path, ref.Line, ref.Column, ref.Field)}
+		where = append(where, ref.Also...)
+		if ref.Kind == jobspec.KindCode {
+			out.Code = append(out.Code, recorder.SpecCode{Name: ref.Name, URL: gitURL(ref.URL), Rev: ref.Value, Where: where})
+			continue
+		}
+		out.Images = append(out.Images, recorder.SpecImage{Name: ref.Name, Ref: ref.Value, Where: where})
+	}
+	return out, nil
+}
+
+func (specReader) PinSpec(path string, data []byte, pins recorder.SpecPins, stamp schema.RunID) ([]byte, error) {
+	spec, err := jobspec.Read(path, data)
+	if err != nil {
+		return nil, err
+	}
+	values := maps.Clone(pins.Images)
+	if values == nil {
+		values = map[string]string{}
+	}
+	maps.Copy(values, pins.Code)
+	if stamp == "" {
+		return spec.Pin(values, nil)
+	}
+	return spec.Pin(values, &jobspec.Stamp{RunID: stamp})
+}
+
+// scpLike is git's short form for ssh: user@host:path.
+var scpLike = regexp.MustCompile(`^([\w.-]+@[\w.-]+):([^/].*)$`)
+
+func gitURL(written string) string {
+	if m := scpLike.FindStringSubmatch(written); m != nil {
+		return "ssh://" + m[1] + "/" + m[2]
+	}
+	return written
+}
