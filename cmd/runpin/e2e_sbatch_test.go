@@ -55,11 +55,14 @@ func TestPipelineSbatch(t *testing.T) {
 	}
 
 	// Again, from the record.
-	p.write("again.sbatch", p.must(0, "rerun", first, "--no-stamp"))
+	spec := filepath.Join(t.TempDir(), "again.sbatch") // not in the checkout, which is the code of both
+	if err := os.WriteFile(spec, []byte(p.must(0, "rerun", first, "--no-stamp")), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Remove(filepath.Join(p.project, "model.txt")); err != nil {
 		t.Fatal(err)
 	}
-	second, pinned := p.plan("again.sbatch")
+	second, pinned := p.plan(spec)
 	job = p.submit(s, pinned, "spool:"+spool)
 	p.must(0, "import", spool)
 	if code, stdout, stderr := p.run(s.env, "", "finish", second, "--slurm", job); code != 0 {
@@ -70,5 +73,5 @@ func TestPipelineSbatch(t *testing.T) {
 		t.Errorf("output %s, then %s", old.Outputs[0].FileDigest, again.Outputs[0].FileDigest)
 	}
 	p.must(0, "verify", second, "--against", first)
-	p.must(0, "diff", first, second, "--exit-code", "--fail-on", "input")
+	p.must(0, "diff", first, second, "--exit-code")
 }
