@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/runpin/runpin/schema"
 	"github.com/runpin/runpin/store"
 )
@@ -39,7 +41,9 @@ type Imported struct {
 
 const (
 	batchReports = 2000
-	batchBytes   = 16 << 20 // of documents, and of blobs as they lie in files, about
+	batchBytes   = 16 << 20 // of documents and blobs, about
+	// roomBytes bounds what is read ahead while the store writes. It is more than two batches, so that a file always finds room once those before it are written.
+	roomBytes = 4 * batchBytes
 )
 
 // Import folds the reports of a spool into a store. A report is moved to the directory done below the spool once the
@@ -82,21 +86,30 @@ type waiting struct {
 	report store.Prepared
 	raw    Report
 	bytes  int64
+	weight int64 // what it takes of the room for reports that were read ahead
 	err    error
 }
 
 func (m *importing) run(files []string) {
 	// Each file's report comes through a channel of its own, so that the order of the files is kept whoever reads them.
 	type job struct {
-		path string
-		read chan waiting
+		path   string
+		read   chan waiting
+		weight int64
 	}
-	jobs, order := make(chan job), make(chan chan waiting, 256)
+	jobs, order := make(chan job), make(chan chan waiting, 2*batchReports)
+	room := semaphore.NewWeighted(roomBytes)
 	go func() {
 		defer close(order)
 		defer close(jobs)
 		for _, path := range files {
-			j := job{path, make(chan waiting, 1)}
+			j := job{path: path, read: make(chan waiting, 1)}
+			if info, err := os.Lstat(path); err == nil {
+				j.weight = min(info.Size(), batchBytes)
+			}
+			if room.Acquire(m.ctx, j.weight) != nil {
+				return
+			}
 			select {
 			case order <- j.read:
 			case <-m.ctx.Done():
@@ -108,14 +121,26 @@ func (m *importing) run(files []string) {
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		go func() {
 			for j := range jobs {
-				j.read <- m.read(j.path)
+				w := m.read(j.path)
+				w.weight = j.weight
+				j.read <- w
 			}
 		}()
+	}
+	flush := func(batch []waiting) {
+		m.save(batch)
+		for _, w := range batch {
+			room.Release(w.weight)
+		}
+		m.step(false)
 	}
 	var batch []waiting
 	var size int64
 	for read := range order {
 		w := <-read
+		if w.err != nil || m.stopped {
+			room.Release(w.weight)
+		}
 		switch {
 		case m.stopped:
 			continue // until the readers have ended
@@ -127,14 +152,11 @@ func (m *importing) run(files []string) {
 		}
 		batch = append(batch, w)
 		if size += w.bytes; len(batch) >= batchReports || size >= batchBytes {
-			m.save(batch)
+			flush(batch)
 			batch, size = nil, 0
-			m.step(false)
 		}
 	}
-	if !m.stopped {
-		m.save(batch)
-	}
+	flush(batch)
 	if err := m.ctx.Err(); err != nil && !m.stopped {
 		m.failures = append(m.failures, fail("spool.import", m.dir, err))
 	}

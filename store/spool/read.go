@@ -71,7 +71,11 @@ func openRegular(path string) (*os.File, error) {
 
 func read(f *os.File, path string) (Report, error) {
 	var report Report
-	in := &counter{r: bufio.NewReaderSize(f, 64<<10)}
+	buffer := 64 << 10
+	if info, err := f.Stat(); err == nil && info.Size() < int64(buffer) {
+		buffer = int(info.Size()) + 1 // most reports are small, and there may be very many
+	}
+	in := &counter{r: bufio.NewReaderSize(f, buffer)}
 	if line, err := in.line(len(magic)); err != nil || line+"\n" != magic {
 		return report, errors.New("it is not a report of a spool, or one of a newer version")
 	}
