@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/runpin/runpin/recorder/redact"
 )
 
 // example copies examples/NAME into a project of its own, with the data that its script reads.
@@ -72,5 +74,30 @@ func TestExampleNotebook(t *testing.T) {
 	}
 	if code, stdout, stderr := p.run([]string{"PATH=" + path}, "", "rerun", string(run.ID), "--execute"); code != 0 {
 		t.Errorf("rerun: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// The job specs of examples/ hold no secret, so the record keeps them, and their shell parts are shell.
+func TestExampleJobsAreKept(t *testing.T) {
+	for _, pattern := range []string{"*/*.yaml", "*/*.sbatch", "*/*.sh"} {
+		paths, _ := filepath.Glob(filepath.Join("..", "..", "examples", pattern))
+		if len(paths) == 0 {
+			t.Errorf("no %s", pattern)
+		}
+		for _, path := range paths {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if finding, found := redact.JobSpec(data); found {
+				t.Errorf("%s would be withheld: %s", path, finding)
+			}
+			if filepath.Ext(path) == ".yaml" {
+				continue
+			}
+			if out, err := exec.Command("bash", "-n", path).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", path, err, out)
+			}
+		}
 	}
 }
