@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/runpin/runpin/recorder/redact"
+	"github.com/runpin/runpin/schema"
 )
 
 // example copies examples/NAME into a project of its own, with the data that its script reads.
@@ -99,5 +100,35 @@ func TestExampleJobsAreKept(t *testing.T) {
 				t.Errorf("%s: %v\n%s", path, err, out)
 			}
 		}
+	}
+}
+
+// The batch script of examples/slurm on a real Slurm, with another place for the spool and another program: eight ranks are one run.
+func TestExampleSlurm(t *testing.T) {
+	s := startSlurm(t, 2)
+	p := example(t, "slurm")
+	spool := filepath.Join(t.TempDir(), "spool")
+	p.write("train.sh", "echo \"$SLURM_PROCID\" >> \"ranks/$SLURM_PROCID\"\n[ \"$SLURM_PROCID\" = 0 ] || exit 0\necho model > model.pt\necho '{\"loss\": 0.5}' > metrics.json\n")
+	p.write("ranks/.keep", "")
+	p.write("here.sbatch", strings.NewReplacer("/shared/runpin/spool", spool, "python train.py", "sh train.sh").Replace(p.read("train.sbatch")))
+	p.must(0, "record", "--job", "here.sbatch", "--pinned", "pinned.sbatch", "--id-file", "run.id", "--no-code")
+	id := strings.TrimSpace(p.read("run.id"))
+	job := p.submit(s, "pinned.sbatch", "spool:"+spool)
+	p.must(0, "import", spool)
+	if code, stdout, stderr := p.run(s.env, "", "finish", id, "--slurm", job); code != 0 {
+		t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	run := p.show(id)
+	ranks := map[int]bool{}
+	for _, e := range run.Environments {
+		for _, rank := range e.Ranks {
+			ranks[rank] = true
+		}
+	}
+	if run.Status != schema.Succeeded || run.Launcher != "slurm" || len(ranks) != 8 || len(run.Outputs) != 1 || run.Metrics["loss"] != "0.5" {
+		t.Errorf("status %s, launcher %s, ranks %v, outputs %+v, metrics %v", run.Status, run.Launcher, ranks, run.Outputs, run.Metrics)
+	}
+	if p.must(0, "rerun", id) != p.read("pinned.sbatch") {
+		t.Error("the rerun prints another script than the one that ran")
 	}
 }
