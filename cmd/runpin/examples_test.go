@@ -132,3 +132,32 @@ func TestExampleSlurm(t *testing.T) {
 		t.Error("the rerun prints another script than the one that ran")
 	}
 }
+
+// The job specs of examples/ are planned, pinned, and printed again from the record alone.
+func TestExampleJobSpecs(t *testing.T) {
+	p := newPipeline(t)
+	registry, _ := startRegistry(t)
+	for _, image := range []string{"tools/runpin:0.1.0", "team/trainer:1.4", "team/prepare:2", "team/eval:1.4"} {
+		repository, tag, _ := strings.Cut(image, ":")
+		busyboxImage(t, registry, repository, tag, nil)
+	}
+	commit := strings.TrimSpace(runGit(t, p.project, "rev-parse", "HEAD"))
+	here := strings.NewReplacer("registry.example.com", registry, "https://git.example.com/team/trainer.git", "file://"+p.project)
+	for _, path := range []string{"kubernetes-job/job.yaml", "pytorchjob/pytorchjob.yaml", "argo/workflow.yaml", "slurm/train-container.sbatch"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "examples", filepath.FromSlash(path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Base(path)
+		p.write(file, here.Replace(string(data)))
+		p.must(0, "record", "--job", file, "--pinned", "pinned-"+file, "--id-file", "run.id")
+		id := strings.TrimSpace(p.read("run.id"))
+		pinned := p.read("pinned-" + file)
+		if p.must(0, "rerun", id) != pinned || !strings.Contains(pinned, id) || strings.Count(pinned, "@sha256:") < 2 {
+			t.Errorf("%s: the record gives another spec than the pinned one, which is\n%s", path, pinned)
+		}
+		if run := p.show(id); len(run.Images) < 2 || len(run.Withheld) > 0 || strings.HasPrefix(path, "argo") != (len(run.Code) == 1 && string(run.Code[0].Commit) == commit) {
+			t.Errorf("%s: images %d, code %+v, withheld %+v", path, len(run.Images), run.Code, run.Withheld)
+		}
+	}
+}
