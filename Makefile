@@ -8,8 +8,9 @@ export GOFLAGS += -buildvcs=false
 VERSION ?= $(or $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null),dev)
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 MAX_MB := 30
-# The tag leaves out what makes the manual page: only `make docs` needs it.
-BUILD := CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs -ldflags '-s -w -X main.version=$(VERSION)'
+# The tag leaves out what makes the manual page: only `make docs` needs it. Libraries of which little is used, and that rarely, are built for size (without inlining).
+SMALL := k8s.io/... sigs.k8s.io/... github.com/json-iterator/... github.com/fxamacker/... github.com/ProtonMail/... github.com/cloudflare/... golang.org/x/net/http2 mvdan.cc/...
+BUILD := CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs $(foreach p,$(SMALL),-gcflags='$(p)=-l') -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: help
 help: ## list the targets

@@ -55,7 +55,9 @@ func (c *Collector) describeAll(ctx context.Context, tries []Try) map[question]d
 			}
 			mu.Lock()
 			_, asked := answers[q]
-			answers[q] = answers[q]
+			if !asked {
+				answers[q] = described{} // the answer comes later; nobody else asks
+			}
 			mu.Unlock()
 			if asked {
 				continue

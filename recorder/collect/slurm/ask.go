@@ -32,7 +32,7 @@ func Ask(ctx context.Context, id string) ([]collect.Try, error) {
 		return ReadJobs(bytes.NewReader(out), "scontrol")
 	}
 	if strings.Contains(err.Error(), "Invalid job id") {
-		return nil, &schema.Error{Op: "collect.slurm", Kind: schema.Invalid, Subject: "job " + id, Err: errors.New("Slurm knows no such job"),
+		return nil, &schema.Error{Op: "collect.slurm", Kind: schema.Invalid, Subject: "job " + id, Err: errors.New("there is no such job in Slurm"),
 			Hint: "without accounting Slurm forgets a job minutes after its end (MinJobAge); say it yourself: runpin finish RUN --status"}
 	}
 	return nil, &schema.Error{Op: "collect.slurm", Kind: schema.Unavailable, Subject: "job " + id, Err: errors.Join(errAccounts, err), Hint: "run it where sacct or scontrol is installed, or pass their output: --slurm FILE"}

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -220,33 +219,6 @@ func startOnce(bin string) error {
 	}
 	server.stop()
 	return fmt.Errorf("postgres does not answer: %w", err)
-}
-
-// unprivileged gives dir to the user that a program is to run as: initdb and postgres refuse root.
-func unprivileged(dir string) (func(*exec.Cmd) *exec.Cmd, error) {
-	if os.Geteuid() != 0 {
-		return func(cmd *exec.Cmd) *exec.Cmd { return cmd }, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, err
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chown(dir, uid, gid); err != nil {
-		return nil, err
-	}
-	return func(cmd *exec.Cmd) *exec.Cmd {
-		cmd.Dir = dir
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-		return cmd
-	}, nil
 }
 
 func freePort() (int, error) {
