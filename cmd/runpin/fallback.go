@@ -38,6 +38,9 @@ func (dirs lazySpools) Save(ctx context.Context, report schema.Report) error {
 
 // keep gives the directory that took the report.
 func (dirs lazySpools) keep(ctx context.Context, report schema.Report) (dir string, err error) {
+	if len(dirs) == 0 { // --require durable has left none, or there is no home directory
+		return "", &schema.Error{Op: "store.fallback", Kind: schema.Unavailable, Subject: "report", Err: errors.New("there is no place for a spool that outlives this machine"), Hint: "set XDG_CACHE_HOME to one"}
+	}
 	var failures []error
 	for _, dir := range dirs {
 		s, err := spool.Open(dir)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/runpin/runpin/schema"
 	"github.com/runpin/runpin/store"
 )
@@ -19,9 +21,9 @@ type Saver interface {
 	SaveEncoded(ctx context.Context, documents [][]byte, blobs []schema.Blob) error
 }
 
-// BatchSaver keeps several reports together: all of them or none.
+// BatchSaver keeps several reports together, all of them or none, and says how many of them brought something that it did not have.
 type BatchSaver interface {
-	SavePrepared(ctx context.Context, reports ...store.Prepared) error
+	SaveCounted(ctx context.Context, reports ...store.Prepared) (brought int, err error)
 }
 
 // ImportOptions of [Import]. The zero value is good.
@@ -33,13 +35,16 @@ type ImportOptions struct {
 
 // Imported says what an import did.
 type Imported struct {
-	Reports int `json:"reports"` // that the store has now and that are out of the way
-	Left    int `json:"left"`    // files that stay where they are, because they are damaged or the store refuses them
+	Reports int  `json:"reports"`           // that the store has now and that are out of the way
+	Already *int `json:"already,omitempty"` // those of them that it had before; nil where the store does not say
+	Left    int  `json:"left"`              // files that stay where they are, because they are damaged or the store refuses them
 }
 
 const (
 	batchReports = 2000
 	batchBytes   = 16 << 20 // of documents, and of blobs as they lie in files, about
+	aheadBytes   = 64 << 20 // of files that are read before their turn comes
+	maxFailures  = 100      // that are told one by one
 )
 
 // Import folds the reports of a spool into a store. A report is moved to the directory done below the spool once the
@@ -59,8 +64,14 @@ func Import(ctx context.Context, dir string, into Saver, options ImportOptions) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m := &importing{ctx: ctx, cancel: cancel, dir: dir, into: into, total: len(files), progress: options.Progress}
+	if _, counts := into.(BatchSaver); counts {
+		m.done.Already = new(int)
+	}
 	m.run(files)
 	m.step(true)
+	if m.untold > 0 {
+		m.failures = append(m.failures, &schema.Error{Op: "spool.import", Kind: schema.KindOf(m.lastUntold), Subject: fmt.Sprintf("%q", dir), Err: fmt.Errorf("%d more files stay where they are", m.untold)})
+	}
 	return m.done, errors.Join(m.failures...)
 }
 
@@ -74,6 +85,9 @@ type importing struct {
 	done     Imported
 	failures []error
 	stopped  bool
+
+	untold     int // failures beyond those
+	lastUntold error
 }
 
 // waiting is a report that was read and checked.
@@ -82,21 +96,30 @@ type waiting struct {
 	report store.Prepared
 	raw    Report
 	bytes  int64
+	ahead  int64 // what it takes of what may be read ahead
 	err    error
 }
 
 func (m *importing) run(files []string) {
 	// Each file's report comes through a channel of its own, so that the order of the files is kept whoever reads them.
 	type job struct {
-		path string
-		read chan waiting
+		path  string
+		ahead int64
+		read  chan waiting
 	}
+	ahead := semaphore.NewWeighted(aheadBytes)
 	jobs, order := make(chan job), make(chan chan waiting, 256)
 	go func() {
 		defer close(order)
 		defer close(jobs)
 		for _, path := range files {
-			j := job{path, make(chan waiting, 1)}
+			j := job{path, 1, make(chan waiting, 1)}
+			if info, err := os.Lstat(path); err == nil {
+				j.ahead = min(max(info.Size(), 1), aheadBytes)
+			}
+			if ahead.Acquire(m.ctx, j.ahead) != nil {
+				return
+			}
 			select {
 			case order <- j.read:
 			case <-m.ctx.Done():
@@ -108,7 +131,9 @@ func (m *importing) run(files []string) {
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		go func() {
 			for j := range jobs {
-				j.read <- m.read(j.path)
+				w := m.read(j.path)
+				w.ahead = j.ahead
+				j.read <- w
 			}
 		}()
 	}
@@ -116,6 +141,7 @@ func (m *importing) run(files []string) {
 	var size int64
 	for read := range order {
 		w := <-read
+		ahead.Release(w.ahead)
 		switch {
 		case m.stopped:
 			continue // until the readers have ended
@@ -168,11 +194,15 @@ func inFile(path string, err error) error {
 
 func (m *importing) failed(err error) {
 	m.done.Left++
-	m.failures = append(m.failures, err)
-	if kind := schema.KindOf(err); kind == schema.Unavailable || kind == schema.Interrupted {
+	kind := schema.KindOf(err)
+	if kind == schema.Unavailable || kind == schema.Interrupted {
 		m.stopped = true
 		m.cancel()
+	} else if len(m.failures) >= maxFailures {
+		m.untold, m.lastUntold = m.untold+1, err
+		return
 	}
+	m.failures = append(m.failures, err)
 }
 
 // save keeps a batch, and halves it where it is refused, until those that are to blame stand alone.
@@ -180,7 +210,8 @@ func (m *importing) save(batch []waiting) {
 	if len(batch) == 0 || m.stopped {
 		return
 	}
-	if err := m.keep(batch); err != nil {
+	brought, err := m.keep(batch)
+	if err != nil {
 		kind := schema.KindOf(err)
 		if len(batch) > 1 && kind != schema.Unavailable && kind != schema.Interrupted {
 			m.save(batch[:len(batch)/2])
@@ -192,21 +223,25 @@ func (m *importing) save(batch []waiting) {
 		}
 		return
 	}
+	if m.done.Already != nil {
+		*m.done.Already += len(batch) - brought
+	}
 	if err := m.setAside(batch); err != nil {
 		m.failed(err)
 	}
 }
 
-func (m *importing) keep(batch []waiting) error {
+// keep gives how many reports brought something new, where the store says.
+func (m *importing) keep(batch []waiting) (brought int, err error) {
 	many, ok := m.into.(BatchSaver)
 	if !ok {
-		return m.keepEach(batch)
+		return 0, m.keepEach(batch)
 	}
 	reports := make([]store.Prepared, len(batch))
 	for i, w := range batch {
 		reports[i] = w.report
 	}
-	return many.SavePrepared(m.ctx, reports...)
+	return many.SaveCounted(m.ctx, reports...)
 }
 
 // atOnce is how many reports are on their way to a store that takes one at a time: a server puts what arrives together into one transaction.
