@@ -82,6 +82,8 @@ type importing struct {
 	into     Saver
 	total    int
 	progress schema.Progress
+
+	mu       sync.Mutex // guards what follows
 	done     Imported
 	failures []error
 	stopped  bool
@@ -137,33 +139,62 @@ func (m *importing) run(files []string) {
 			}
 		}()
 	}
+	// Three things go on at once: batches are put together, saved, and set aside.
+	batches, kept := make(chan []waiting, 1), make(chan []waiting, 1)
+	var stages sync.WaitGroup
+	stages.Go(func() {
+		defer close(kept)
+		for batch := range batches {
+			m.save(m.whole(batch), kept)
+			m.step(false)
+		}
+	})
+	stages.Go(func() {
+		for batch := range kept {
+			if err := m.setAside(batch); err != nil {
+				m.failed(err)
+			}
+		}
+	})
 	var batch []waiting
 	var size int64
 	for read := range order {
 		w := <-read
 		ahead.Release(w.ahead)
-		switch {
-		case m.stopped:
-			continue // until the readers have ended
-		case errors.Is(w.err, os.ErrNotExist):
+		if errors.Is(w.err, os.ErrNotExist) {
 			continue // somebody else imports too and was faster
-		case w.err != nil:
-			m.failed(w.err)
-			continue
 		}
 		batch = append(batch, w)
 		if size += w.bytes; len(batch) >= batchReports || size >= batchBytes {
-			m.save(batch)
+			batches <- batch
 			batch, size = nil, 0
-			m.step(false)
 		}
 	}
-	if !m.stopped {
-		m.save(batch)
-	}
+	batches <- batch
+	close(batches)
+	stages.Wait()
 	if err := m.ctx.Err(); err != nil && !m.stopped {
 		m.failures = append(m.failures, fail("spool.import", m.dir, err))
 	}
+}
+
+// whole leaves out what could not be read, and says so.
+func (m *importing) whole(batch []waiting) []waiting {
+	var out []waiting
+	for _, w := range batch {
+		if w.err == nil {
+			out = append(out, w)
+		} else if !m.hasStopped() {
+			m.failed(w.err)
+		}
+	}
+	return out
+}
+
+func (m *importing) hasStopped() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stopped
 }
 
 func (m *importing) read(path string) waiting {
@@ -193,6 +224,8 @@ func inFile(path string, err error) error {
 }
 
 func (m *importing) failed(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.done.Left++
 	kind := schema.KindOf(err)
 	if kind == schema.Unavailable || kind == schema.Interrupted {
@@ -206,16 +239,16 @@ func (m *importing) failed(err error) {
 }
 
 // save keeps a batch, and halves it where it is refused, until those that are to blame stand alone.
-func (m *importing) save(batch []waiting) {
-	if len(batch) == 0 || m.stopped {
+func (m *importing) save(batch []waiting, kept chan<- []waiting) {
+	if len(batch) == 0 || m.hasStopped() {
 		return
 	}
 	brought, err := m.keep(batch)
 	if err != nil {
 		kind := schema.KindOf(err)
 		if len(batch) > 1 && kind != schema.Unavailable && kind != schema.Interrupted {
-			m.save(batch[:len(batch)/2])
-			m.save(batch[len(batch)/2:])
+			m.save(batch[:len(batch)/2], kept)
+			m.save(batch[len(batch)/2:], kept)
 			return
 		}
 		if !errors.Is(err, os.ErrNotExist) { // else somebody else imports too and was faster
@@ -223,12 +256,12 @@ func (m *importing) save(batch []waiting) {
 		}
 		return
 	}
+	m.mu.Lock()
 	if m.done.Already != nil {
 		*m.done.Already += len(batch) - brought
 	}
-	if err := m.setAside(batch); err != nil {
-		m.failed(err)
-	}
+	m.mu.Unlock()
+	kept <- batch
 }
 
 // keep gives how many reports brought something new, where the store says.
@@ -282,14 +315,18 @@ func (m *importing) setAside(batch []waiting) error {
 		if err := os.Rename(w.path, filepath.Join(aside, filepath.Base(w.path))); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fail("spool.import", w.path, err)
 		}
-		m.done.Reports++
 	}
+	m.mu.Lock()
+	m.done.Reports += len(batch)
+	m.mu.Unlock()
 	return fail("spool.import", m.dir, syncDir(m.dir))
 }
 
 func (m *importing) step(last bool) {
 	if m.progress != nil && m.total > 0 {
+		m.mu.Lock()
 		done := m.done.Reports + m.done.Left
+		m.mu.Unlock()
 		if last {
 			done = m.total
 		}
