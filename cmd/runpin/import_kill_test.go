@@ -67,12 +67,12 @@ func TestImportKilledAtEveryStep(t *testing.T) {
 		return checked.Documents
 	}
 	halfway := false
-	for i := 0; count(spool) > 0 && i < 40; i++ {
+	for i := 0; count(spool) > 0 && i < 12; i++ {
 		cmd := command("import", spool)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(10+i*15) * time.Millisecond)
+		time.Sleep(time.Duration(10+i*40) * time.Millisecond)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		left, aside := count(spool), count(filepath.Join(spool, "done"))
