@@ -124,8 +124,14 @@ func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, befor
 	outputs, metrics, reasons := p.r.collect(ctx, p.Run.DeclaredOutputs, p.Run.MetricsFile, before, p.staged)
 	drift := p.recheck(ctx)
 	reasons = append(reasons, p.recaptureAtEnd(ctx)...)
-	docs, metrics, unread := p.readBack(ctx, at, p.started, metrics)
+	labels, metrics, unread := p.r.readBack(ctx, TrackerRequest{Run: p.Run.ID, WorkDir: p.req.WorkDir, Environ: p.req.Environ, Since: p.started}, metrics)
 	reasons = append(reasons, unread...)
+	var docs []schema.Document
+	if labels != nil {
+		doc := p.document(schema.KindLabel, at)
+		doc.Label = labels
+		docs = append(docs, doc)
+	}
 	if len(outputs) > 0 || len(metrics) > 0 {
 		doc := p.document(schema.KindOutput, at)
 		doc.Output = &schema.OutputEvent{Outputs: outputs, Metrics: metrics}

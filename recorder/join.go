@@ -302,6 +302,16 @@ func (j *joined) reportEnd(ctx context.Context, exit Exit, failed error, before 
 		var reasons []schema.Reason
 		produced.Outputs, produced.Metrics, reasons = j.r.collect(ctx, j.outputs, j.metrics, before, j.staged)
 		observed.Reasons = append(observed.Reasons, reasons...)
+		if seat := j.req.Seat; seat.Rank == nil || *seat.Rank == 0 { // the others would find the same runs
+			var labels *schema.Label
+			labels, produced.Metrics, reasons = j.r.readBack(ctx, TrackerRequest{Run: j.req.Run, WorkDir: j.req.WorkDir, Environ: j.req.Environ, Since: j.started}, produced.Metrics)
+			observed.Reasons = append(observed.Reasons, reasons...)
+			if labels != nil {
+				doc := j.document(schema.KindLabel)
+				doc.Label = labels
+				j.pending = append(j.pending, doc)
+			}
+		}
 	}
 	if len(produced.Outputs)+len(produced.Metrics) > 0 {
 		doc := j.document(schema.KindOutput)

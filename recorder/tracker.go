@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/runpin/runpin/recorder/process"
 	"github.com/runpin/runpin/recorder/redact"
@@ -105,32 +104,29 @@ func codeTags(tags map[string]string, pin schema.CodePin) {
 }
 
 // readBack asks the tracker what the command told it. What it says of metrics is added to metrics, where the user's own file does not say otherwise; the answer
-// is a document with labels, or none, and reasons.
-func (p *Planned) readBack(ctx context.Context, at schema.Time, since time.Time, metrics map[string]schema.Text) (docs []schema.Document, all map[string]schema.Text, reasons []schema.Reason) {
-	if p.r.Tracker == nil || trackersOff(p.req.Environ) {
+// is the labels that tie the two together, or none, and reasons.
+func (r *Recorder) readBack(ctx context.Context, req TrackerRequest, metrics map[string]schema.Text) (labels *schema.Label, all map[string]schema.Text, reasons []schema.Reason) {
+	if r.Tracker == nil || trackersOff(req.Environ) {
 		return nil, metrics, nil
 	}
-	tracked := p.r.Tracker.ReadBack(ctx, TrackerRequest{Run: p.Run.ID, WorkDir: p.req.WorkDir, Environ: p.req.Environ, Since: since})
+	tracked := r.Tracker.ReadBack(ctx, req)
+	all = metrics
+	copied := false
 	for k, v := range tracked.Metrics {
 		if _, given := metrics[k]; given || redact.Param(k, string(v)) {
 			continue
 		}
-		if all == nil {
-			all = map[string]schema.Text{}
+		if !copied {
+			all, copied = map[string]schema.Text{}, true
 			maps.Copy(all, metrics)
 		}
 		all[k] = v
 	}
-	if all == nil {
-		all = metrics
-	}
 	if len(tracked.Labels) > 0 {
-		doc := p.document(schema.KindLabel, at)
-		doc.Label = &schema.Label{Set: tracked.Labels}
-		docs = append(docs, doc)
+		labels = &schema.Label{Set: tracked.Labels}
 	}
-	for _, r := range tracked.Reasons {
-		p.r.warnf("mlflow: %s", r.Text)
+	for _, reason := range tracked.Reasons {
+		r.warnf("mlflow: %s", reason.Text)
 	}
-	return docs, all, tracked.Reasons
+	return labels, all, tracked.Reasons
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/runpin/runpin/recorder/process"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -44,18 +44,46 @@ func (f fixedTracker) ReadBack(context.Context, TrackerRequest) Tracked { return
 
 // TestReadBackAddsToTheUsersMetrics: the file of the user stands, secrets stay out, and off is off.
 func TestReadBackAddsToTheUsersMetrics(t *testing.T) {
-	p := &Planned{r: &Recorder{Tracker: fixedTracker{Labels: map[string]string{"mlflow.run_id": "x"}, Metrics: map[string]schema.Text{"loss": "1", "acc": "2"},
-		Reasons: []schema.Reason{{Code: "mlflow-not-read-back", Text: "why"}}}}}
+	r := &Recorder{Tracker: fixedTracker{Labels: map[string]string{"mlflow.run_id": "x"}, Metrics: map[string]schema.Text{"loss": "1", "acc": "2"},
+		Reasons: []schema.Reason{{Code: "mlflow-not-read-back", Text: "why"}}}}
+	ask := TrackerRequest{}
 	given := map[string]schema.Text{"loss": "0.5"}
-	docs, metrics, reasons := p.readBack(t.Context(), schema.At(time.UnixMilli(1)), time.UnixMilli(1), given)
-	if len(docs) != 1 || docs[0].Label.Set["mlflow.run_id"] != "x" || len(reasons) != 1 || len(given) != 1 {
-		t.Errorf("%v %v %v", docs, reasons, given)
+	labels, metrics, reasons := r.readBack(t.Context(), ask, given)
+	if labels == nil || labels.Set["mlflow.run_id"] != "x" || len(reasons) != 1 || len(given) != 1 {
+		t.Errorf("%v %v %v", labels, reasons, given)
 	}
 	if diff := cmp.Diff(map[string]schema.Text{"loss": "0.5", "acc": "2"}, metrics); diff != "" {
 		t.Error(diff)
 	}
-	p.req.Environ = []string{"RUNPIN_MLFLOW=off"}
-	if docs, metrics, reasons := p.readBack(t.Context(), schema.Time{}, time.Time{}, given); docs != nil || reasons != nil || len(metrics) != 1 {
-		t.Errorf("switched off: %v %v %v", docs, metrics, reasons)
+	ask.Environ = []string{"RUNPIN_MLFLOW=off"}
+	if labels, metrics, reasons := r.readBack(t.Context(), ask, given); labels != nil || reasons != nil || len(metrics) != 1 {
+		t.Errorf("switched off: %v %v %v", labels, metrics, reasons)
+	}
+}
+
+// TestRankZeroReadsBack: of the ranks that join, the one that owns the metrics asks the tracker; the others would find the same.
+func TestRankZeroReadsBack(t *testing.T) {
+	for rank, want := range []int{1, 0} {
+		f := &fakes{}
+		r, dir := newTestRecorder(t, f)
+		r.Tracker = fixedTracker{Labels: map[string]string{"mlflow.run_id": "x"}, Metrics: map[string]schema.Text{"loss": "1"}}
+		req := JoinRequest{Run: schema.NewRunID(r.Now()), Seat: process.Seat{Rank: &rank}, Command: []string{"train"}, WorkDir: dir}
+		if _, err := r.Join(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		labels, metrics := 0, 0
+		for _, report := range f.reports {
+			for _, d := range report.Documents {
+				if d.Label != nil {
+					labels++
+				}
+				if d.Output != nil {
+					metrics += len(d.Output.Metrics)
+				}
+			}
+		}
+		if labels != want || metrics != want {
+			t.Errorf("rank %d: %d labels and %d metrics were read back, want %d of each", rank, labels, metrics, want)
+		}
 	}
 }

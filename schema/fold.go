@@ -26,6 +26,7 @@ func Fold(docs []Document) (Run, error) {
 	for _, d := range events {
 		f.apply(d)
 	}
+	f.settleAttempts()
 	f.settleEnvironments()
 	f.settleOutputs()
 	f.settleStatus()
@@ -216,22 +217,63 @@ func (f *folding) addAttempt(a Attempt) {
 		f.Attempts = append(f.Attempts, a)
 		return
 	}
-	known := &f.Attempts[i]
-	if a.Node != "" {
-		known.Node = a.Node
+	f.Attempts[i].complete(a)
+}
+
+// complete takes what another reporter says of the same try.
+func (a *Attempt) complete(told Attempt) {
+	if told.Node != "" {
+		a.Node = told.Node
 	}
-	if !a.Started.IsZero() && (known.Started.IsZero() || a.Started.Before(known.Started)) {
-		known.Started = a.Started
+	if !told.Started.IsZero() && (a.Started.IsZero() || told.Started.Before(a.Started)) {
+		a.Started = told.Started
 	}
-	if known.Finished.Before(a.Finished) {
-		known.Finished = a.Finished
+	if a.Finished.Before(told.Finished) {
+		a.Finished = told.Finished
 	}
-	if a.ExitCode != nil {
-		known.ExitCode = a.ExitCode
+	if told.ExitCode != nil {
+		a.ExitCode = told.ExitCode
 	}
-	if a.Reason != "" {
-		known.Reason = a.Reason
+	if told.Reason != "" {
+		a.Reason = told.Reason
 	}
+}
+
+// settleAttempts brings together what a pod says of its try, which it cannot count, and what the cluster says of it, which does: where one number alone is known of a try, the
+// two are one.
+func (f *folding) settleAttempts() {
+	type tryName struct {
+		rank int
+		id   string
+	}
+	counted := map[tryName][]int{}
+	for i, a := range f.Attempts {
+		if a.Number > 0 && a.ID != "" {
+			name := tryName{rankOrNone(a.Rank), a.ID}
+			counted[name] = append(counted[name], i)
+		}
+	}
+	var kept []Attempt
+	merged := map[int]Attempt{}
+	for i, a := range f.Attempts {
+		if same := counted[tryName{rankOrNone(a.Rank), a.ID}]; a.Number == 0 && len(same) == 1 {
+			merged[same[0]] = f.Attempts[i]
+		}
+	}
+	for i, a := range f.Attempts {
+		if a.Number == 0 && len(counted[tryName{rankOrNone(a.Rank), a.ID}]) == 1 {
+			continue
+		}
+		if told, ok := merged[i]; ok {
+			own := a
+			a.complete(told)
+			if own.ExitCode != nil {
+				a.ExitCode = own.ExitCode // the cluster's word on how it ended
+			}
+		}
+		kept = append(kept, a)
+	}
+	f.Attempts = kept
 }
 
 // addDrift keeps what was found first, once.

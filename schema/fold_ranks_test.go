@@ -193,3 +193,18 @@ func TestFoldRanksInAnyOrder(t *testing.T) {
 		}
 	}
 }
+
+// What a pod says of its own try, without a number, and what the cluster says of it, with one, is one entry; a pod whose container was started again keeps its tries apart.
+func TestAttemptsOfAPod(t *testing.T) {
+	told := func(number int, id string, exit int) Observation {
+		return Observation{Attempt: &Attempt{Number: number, ID: id, Rank: ptr(0), ExitCode: &exit}}
+	}
+	r := newStory(Plan{}).observe(1, ptr(0), Observation{Attempt: &Attempt{ID: "pod-a", Rank: ptr(0), Node: "n1", Started: fixedTime(1)}}).observe(5, nil, told(1, "pod-a", 137)).
+		observe(6, nil, told(1, "pod-b", 1)).observe(7, nil, told(2, "pod-b", 0)).observe(8, ptr(0), Observation{Attempt: &Attempt{ID: "pod-b", Rank: ptr(0)}}).fold(t)
+	if len(r.Attempts) != 4 {
+		t.Fatalf("%d attempts: %+v", len(r.Attempts), r.Attempts)
+	}
+	if a := r.Attempts[0]; a.Number != 1 || a.ID != "pod-a" || a.Node != "n1" || *a.ExitCode != 137 || a.Started != fixedTime(1) {
+		t.Errorf("%+v", a)
+	}
+}

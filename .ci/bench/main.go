@@ -52,6 +52,7 @@ var rows = []row{
 	{"processes", processesRow},
 	{"join", joinRow},
 	{"serve", serveRow},
+	{"postgres", postgresRow},
 	{"import", importRow},
 	{"in-process", inProcessRow},
 	{"many-runs", manyRunsRow}, // after in-process, whose store it uses

@@ -13,6 +13,7 @@ import (
 	"github.com/runpin/runpin/recorder/dataset"
 	"github.com/runpin/runpin/recorder/dataset/all"
 	"github.com/runpin/runpin/recorder/environment"
+	"github.com/runpin/runpin/recorder/mlflow"
 	"github.com/runpin/runpin/recorder/process"
 	"github.com/runpin/runpin/rerun/launch/local"
 	"github.com/runpin/runpin/schema"
@@ -76,7 +77,7 @@ func joiner(env *Env, kept *joinStore) *recorder.Recorder {
 	outputs := dataset.New(all.Backends(dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}))
 	r := &recorder.Recorder{
 		Environment: environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")}), Outputs: outputs,
-		Launchers: map[string]recorder.Launcher{"local": launcher{local.New()}}, Saver: kept, Beat: kept, CodeRoot: codeRoot, NewLease: kept.lease,
+		Launchers: map[string]recorder.Launcher{"local": launcher{local.New()}}, Saver: kept, Beat: kept, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, NewLease: kept.lease,
 		Version: version, Host: env.host(), StoreName: kept.location, Now: env.Now, Warn: env.warn,
 	}
 	if kept.location != "" {

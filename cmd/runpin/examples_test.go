@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/runpin/runpin/recorder/redact"
+	"github.com/runpin/runpin/schema"
 )
 
 // example copies examples/NAME into a project of its own, with the data that its script reads.
@@ -72,5 +75,89 @@ func TestExampleNotebook(t *testing.T) {
 	}
 	if code, stdout, stderr := p.run([]string{"PATH=" + path}, "", "rerun", string(run.ID), "--execute"); code != 0 {
 		t.Errorf("rerun: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// The job specs of examples/ hold no secret, so the record keeps them, and their shell parts are shell.
+func TestExampleJobsAreKept(t *testing.T) {
+	for _, pattern := range []string{"*/*.yaml", "*/*.sbatch", "*/*.sh"} {
+		paths, _ := filepath.Glob(filepath.Join("..", "..", "examples", pattern))
+		if len(paths) == 0 {
+			t.Errorf("no %s", pattern)
+		}
+		for _, path := range paths {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if finding, found := redact.JobSpec(data); found {
+				t.Errorf("%s would be withheld: %s", path, finding)
+			}
+			if filepath.Ext(path) == ".yaml" {
+				continue
+			}
+			if out, err := exec.Command("bash", "-n", path).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", path, err, out)
+			}
+		}
+	}
+}
+
+// The batch script of examples/slurm on a real Slurm, with another place for the spool and another program: eight ranks are one run.
+func TestExampleSlurm(t *testing.T) {
+	s := startSlurm(t, 2)
+	p := example(t, "slurm")
+	spool := filepath.Join(t.TempDir(), "spool")
+	p.write("train.sh", "echo \"$SLURM_PROCID\" >> \"ranks/$SLURM_PROCID\"\n[ \"$SLURM_PROCID\" = 0 ] || exit 0\necho model > model.pt\necho '{\"loss\": 0.5}' > metrics.json\n")
+	p.write("ranks/.keep", "")
+	p.write("here.sbatch", strings.NewReplacer("/shared/runpin/spool", spool, "python train.py", "sh train.sh").Replace(p.read("train.sbatch")))
+	p.must(0, "record", "--job", "here.sbatch", "--pinned", "pinned.sbatch", "--id-file", "run.id", "--no-code")
+	id := strings.TrimSpace(p.read("run.id"))
+	job := p.submit(s, "pinned.sbatch", "spool:"+spool)
+	p.must(0, "import", spool)
+	if code, stdout, stderr := p.run(s.env, "", "finish", id, "--slurm", job); code != 0 {
+		t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	run := p.show(id)
+	ranks := map[int]bool{}
+	for _, e := range run.Environments {
+		for _, rank := range e.Ranks {
+			ranks[rank] = true
+		}
+	}
+	if run.Status != schema.Succeeded || run.Launcher != "slurm" || len(ranks) != 8 || len(run.Outputs) != 1 || run.Metrics["loss"] != "0.5" {
+		t.Errorf("status %s, launcher %s, ranks %v, outputs %+v, metrics %v", run.Status, run.Launcher, ranks, run.Outputs, run.Metrics)
+	}
+	if p.must(0, "rerun", id) != p.read("pinned.sbatch") {
+		t.Error("the rerun prints another script than the one that ran")
+	}
+}
+
+// The job specs of examples/ are planned, pinned, and printed again from the record alone.
+func TestExampleJobSpecs(t *testing.T) {
+	p := newPipeline(t)
+	registry, _ := startRegistry(t)
+	for _, image := range []string{"tools/runpin:0.1.0", "team/trainer:1.4", "team/prepare:2", "team/eval:1.4"} {
+		repository, tag, _ := strings.Cut(image, ":")
+		busyboxImage(t, registry, repository, tag, nil)
+	}
+	commit := strings.TrimSpace(runGit(t, p.project, "rev-parse", "HEAD"))
+	here := strings.NewReplacer("registry.example.com", registry, "https://git.example.com/team/trainer.git", "file://"+p.project)
+	for _, path := range []string{"kubernetes-job/job.yaml", "pytorchjob/pytorchjob.yaml", "argo/workflow.yaml", "slurm/train-container.sbatch"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", "examples", filepath.FromSlash(path)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Base(path)
+		p.write(file, here.Replace(string(data)))
+		p.must(0, "record", "--job", file, "--pinned", "pinned-"+file, "--id-file", "run.id")
+		id := strings.TrimSpace(p.read("run.id"))
+		pinned := p.read("pinned-" + file)
+		if p.must(0, "rerun", id) != pinned || !strings.Contains(pinned, id) || strings.Count(pinned, "@sha256:") < 2 {
+			t.Errorf("%s: the record gives another spec than the pinned one, which is\n%s", path, pinned)
+		}
+		if run := p.show(id); len(run.Images) < 2 || len(run.Withheld) > 0 || strings.HasPrefix(path, "argo") != (len(run.Code) == 1 && string(run.Code[0].Commit) == commit) {
+			t.Errorf("%s: images %d, code %+v, withheld %+v", path, len(run.Images), run.Code, run.Withheld)
+		}
 	}
 }

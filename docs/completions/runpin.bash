@@ -8,6 +8,7 @@ _runpin() {
     *) case "${path:+$path }${COMP_WORDS[i]}" in
        "record") path="record" ;;
        "finish") path="finish" ;;
+       "collect") path="collect" ;;
        "list") path="list" ;;
        "show") path="show" ;;
        "label") path="label" ;;
@@ -17,9 +18,16 @@ _runpin() {
        "rerun") path="rerun" ;;
        "verify") path="verify" ;;
        "import") path="import" ;;
+       "import mlflow") path="import mlflow" ;;
+       "serve") path="serve" ;;
+       "serve token") path="serve token" ;;
+       "serve token create") path="serve token create" ;;
+       "serve token list") path="serve token list" ;;
+       "serve token revoke") path="serve token revoke" ;;
        "store") path="store" ;;
        "store check") path="store check" ;;
        "store backup") path="store backup" ;;
+       "store migrate") path="store migrate" ;;
        "demo") path="demo" ;;
        "env") path="env" ;;
        "version") path="version" ;;
@@ -29,9 +37,10 @@ _runpin() {
     esac
   done
   case "$path" in
-  "") words="record finish list show label note diff check rerun verify import store demo env version help completion --store --help --color" ;;
-  "record") words="--in --image --platform --insecure-registry --job --pinned --no-stamp --code --no-code --dataset --model --param --params --output --metrics --env --name --project --parent --label --require --best-effort --id-file --json" ;;
-  "finish") words="--status --exit-code --output --metric --metrics" ;;
+  "") words="record finish collect list show label note diff check rerun verify import serve store demo env version help completion --store --help --color" ;;
+  "record") words="--join --in --image --platform --insecure-registry --job --pinned --no-stamp --code --no-code --dataset --model --param --params --output --metrics --env --name --project --parent --pins-from --label --require --best-effort --id-file --json" ;;
+  "finish") words="--status --exit-code --output --metric --pod --slurm --insecure-registry --metrics" ;;
+  "collect") words="--kubeconfig --context --namespace --all-namespaces --watch --since --interval --insecure-registry --json" ;;
   "list") words="--project --status --image --commit --dataset --file --output --param --metric --label --same-as --parent --since --sort --limit --quiet --json" ;;
   "show") words="--json" ;;
   "label") words="" ;;
@@ -40,10 +49,17 @@ _runpin() {
   "check") words="--deep --at --insecure-registry --json" ;;
   "rerun") words="--execute --on --workdir --output --no-stamp --set --at --secret --tolerance --deep --insecure-registry --json" ;;
   "verify") words="--against --tolerance --json" ;;
-  "import") words="" ;;
-  "store") words="check backup" ;;
+  "import") words="mlflow --json" ;;
+  "import mlflow") words="--project --deleted --json" ;;
+  "serve") words="token --listen --tls-cert --tls-key --behind-proxy --uploads --rate --quiet" ;;
+  "serve token") words="create list revoke" ;;
+  "serve token create") words="--scope --project --name --expires" ;;
+  "serve token list") words="--json" ;;
+  "serve token revoke") words="" ;;
+  "store") words="check backup migrate" ;;
   "store check") words="--reindex --json" ;;
   "store backup") words="" ;;
+  "store migrate") words="--json" ;;
   "demo") words="--keep" ;;
   "env") words="" ;;
   "version") words="--json" ;;

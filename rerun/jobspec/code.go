@@ -4,6 +4,8 @@ import (
 	"path"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/runpin/runpin/schema"
 )
 
@@ -20,8 +22,8 @@ func (r *reader) gitSync(h hit) {
 	image, _, _ := strings.Cut(h.value.get("image").text(), "@")
 	image, _, _ = strings.Cut(path.Base(image), ":")
 	known := image == "git-sync" || strings.HasPrefix(image, "git-sync-")
-	repo, _ := r.setting(h, known, []string{"repo"}, []string{"GITSYNC_REPO", "GIT_SYNC_REPO"})
-	if repo.value == nil {
+	repo, found := r.setting(h, known, []string{"repo"}, []string{"GITSYNC_REPO", "GIT_SYNC_REPO"})
+	if !found {
 		if known {
 			r.problem(h.value, h.field, "fetches code and does not say from which repository (--repo or GITSYNC_REPO)")
 		}
@@ -46,6 +48,8 @@ func (r *reader) gitArtifact(h hit) {
 	}
 	repo, rev := h.value.get("repo"), h.value.get("revision")
 	switch {
+	case h.value.node.Kind != yaml.MappingNode || h.value.template:
+		r.problem(h.value, h.field, wrongKind(h.value, "a mapping"))
 	case repo == nil:
 		r.problem(h.value, h.field, "has no repo")
 	case rev == nil || rev.isNull():

@@ -1,18 +1,20 @@
-// Package jobspec answers one question: which images does a job spec name, and how does the same spec look with each of them pinned?
+// Package jobspec answers one question: which images and which code does a job spec name, and how does the same spec look with each of them pinned?
 //
-// A job spec is a file that starts work: today a Kubernetes Pod, Job or CronJob, alone, in a List or among other objects in one file, as
-// YAML or JSON. [Read] finds every image reference and every reason why one cannot be pinned; [Spec.Pin] gives the file back with each
-// reference replaced by the recorded value, and stamped with the run's id.
+// A job spec is a file that starts work: objects of Kubernetes (pods and what makes them, Kubeflow's jobs, Argo's workflows), alone, in a List
+// or among other objects in one file, as YAML or JSON; or a batch script for Slurm's sbatch. [Read] finds every reference to an image or to a
+// revision of code, and every reason why one cannot be pinned; [Spec.Pin] gives the file back with each reference replaced by the recorded
+// value, and stamped with the run's id.
 //
 // Rules of the room:
 //   - The file is edited by splicing bytes at the place of the YAML node, never by printing a tree: comments, order, quotes, blank lines, line
 //     ends, a byte order mark and a missing final newline survive. The result is parsed again and compared with the original: only the wanted
 //     values may differ, or nothing is returned (verify.go).
-//   - Where images hide is data: a kind is a row of the table in kinds.go.
+//   - Where images hide is data: a kind is a row of the table in kinds.go, an Argo workflow the lists in workflow.go. Code is in code.go.
+//   - A batch script is read by a shell parser (slurm.go), edited in the same way, and proved by taking the pins out again (slurm_pin.go).
 //   - What is not understood is a [Problem] with its line and column, never passed over.
 //   - The file is not trusted: its size, depth and expansion through aliases are bounded (limits.go).
 //
-// It imports schema, the YAML parser and the reference parser of go-containerregistry; it uses no network and no files.
+// It imports schema, the YAML parser, the shell parser of mvdan.cc/sh and the reference parser of go-containerregistry; it uses no network and no files.
 //
 // Start reading at spec.go (what is found), then kinds.go (where), pin.go (how it is replaced) and stamp.go (how the run's id gets in).
 package jobspec

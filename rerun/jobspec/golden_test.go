@@ -77,7 +77,7 @@ func TestGolden(t *testing.T) {
 func again(t *testing.T, s *Spec, pinned, stamped []byte) {
 	t.Helper()
 	for _, out := range [][]byte{pinned, stamped} {
-		p, err := Read("again", out)
+		p, err := Read(s.File, out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func again(t *testing.T, s *Spec, pinned, stamped []byte) {
 			t.Errorf("stamping again: %v\n%s", err, cmp.Diff(string(stamped), string(twice)))
 		}
 	}
-	p, _ := Read("again", pinned)
+	p, _ := Read(s.File, pinned)
 	if p.Template() != s.Template() {
 		t.Error("the template depends on the tags")
 	}

@@ -122,6 +122,7 @@ func (r *reader) note(ref Reference, v *value) {
 		have := &r.spec.References[i]
 		if have.Kind != ref.Kind || have.URL != ref.URL {
 			r.problem(v, ref.Field, "shares its text"+anchorOf(v)+" with "+have.Field+", which means something else; give each its own")
+			have.nodes = append(have.nodes, v) // told once
 			return
 		}
 		have.Also = append(have.Also, ref.Field)

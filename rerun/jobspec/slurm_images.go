@@ -85,15 +85,12 @@ func (r *scriptReader) call(words []word) {
 		r.seen = append(r.seen, span{words[0].start, words[len(words)-1].end})
 		return
 	}
-	field := name
+	field := "a command"
 	for _, w := range words {
 		if b := path.Base(w.text); b == "srun" || b == "sbatch" || b == "salloc" {
 			field = b
 			break
 		}
-	}
-	if words[0].expands {
-		field = "a command"
 	}
 	r.container(field, words)
 	r.apptainer(words)

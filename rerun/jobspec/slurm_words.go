@@ -32,6 +32,9 @@ func (r *scriptReader) wordOf(w *syntax.Word) word {
 	add := func(from, to int, quoted bool) {
 		data := r.spec.source.data
 		for i := from; i < to && i < len(data); i++ {
+			if data[i] == '\r' && i+1 < len(data) && data[i+1] == '\n' {
+				continue // of the line end
+			}
 			if data[i] == '\\' && i+1 < to {
 				next := data[i+1]
 				if next == '\n' {
@@ -78,6 +81,9 @@ func (r *scriptReader) wordOf(w *syntax.Word) word {
 		if out.expands {
 			break
 		}
+	}
+	if data := r.spec.source.data; out.end < len(data) && data[out.end] == '\n' && data[out.end-1] == '\r' {
+		out.end--
 	}
 	out.text = text.String()
 	return out

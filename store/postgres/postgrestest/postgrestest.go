@@ -58,37 +58,68 @@ func Database(t testing.TB) (location string) {
 		}
 		t.Skipf("there is no PostgreSQL (.ci/parts installs it on Debian): %v", server.err)
 	}
-	name := "runpin_" + strings.ToLower(rand.Text()[:16])
-	Exec(t, server.url, "CREATE DATABASE "+name)
-	t.Cleanup(func() { Exec(t, server.url, "DROP DATABASE "+name+" WITH (FORCE)") })
-	u, err := url.Parse(server.url)
+	location, drop, err := New()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return location
+}
+
+// New is Database outside of a test: a benchmark that is a program. [Stop] ends the server.
+func New() (location string, drop func() error, err error) {
+	server.once.Do(start)
+	if server.err != nil {
+		return "", nil, server.err
+	}
+	u, err := url.Parse(server.url)
+	if err != nil {
+		return "", nil, err
+	}
+	name := "runpin_" + strings.ToLower(rand.Text()[:16])
+	if err := execute(server.url, "CREATE DATABASE "+name); err != nil {
+		return "", nil, err
+	}
 	u.Path = "/" + name
-	return u.String()
+	return u.String(), func() error { return execute(server.url, "DROP DATABASE "+name+" WITH (FORCE)") }, nil
 }
 
 // Exec runs a statement as the server's administrator.
 func Exec(t testing.TB, location, statement string) {
 	t.Helper()
+	if err := execute(location, statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func execute(location, statement string) error {
+	db, err := Connect(location)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
+	}
+	return nil
+}
+
+// Connect opens a database that [New] or [Database] made.
+func Connect(location string) (*sql.DB, error) {
 	u, err := url.Parse(location)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	q := u.Query()
 	if !q.Has("sslmode") {
 		q.Set("sslmode", "disable")
 	}
 	u.RawQuery = q.Encode()
-	db, err := sql.Open("postgres", u.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec(statement); err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
+	return sql.Open("postgres", u.String())
 }
 
 func start() {
