@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,13 +46,34 @@ func (p Prepared) Documents() []schema.Document {
 
 // SavePrepared saves reports in one transaction: all of them or none. See [Store.Save].
 func (s *Store) SavePrepared(ctx context.Context, reports ...Prepared) error {
+	_, err := s.SaveCounted(ctx, reports...)
+	return err
+}
+
+// SaveCounted is SavePrepared, and says how many of the reports held a document that was not there yet.
+func (s *Store) SaveCounted(ctx context.Context, reports ...Prepared) (brought int, err error) {
 	var records []record
 	var blobs []schema.Blob
 	for _, p := range reports {
 		records = append(records, p.records...)
 		blobs = append(blobs, p.blobs...)
 	}
-	return s.save(ctx, records, blobs)
+	fresh, err := s.saveFresh(ctx, records, blobs)
+	if err != nil {
+		return 0, err
+	}
+	ids := map[schema.DocumentID]bool{}
+	for _, docs := range fresh.docs {
+		for _, d := range docs {
+			ids[d.ID] = true
+		}
+	}
+	for _, p := range reports {
+		if slices.ContainsFunc(p.records, func(r record) bool { return ids[r.doc.ID] }) {
+			brought++
+		}
+	}
+	return brought, nil
 }
 
 const (

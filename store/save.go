@@ -46,6 +46,12 @@ func (s *Store) SaveEncoded(ctx context.Context, documents [][]byte, blobs []sch
 }
 
 func (s *Store) save(ctx context.Context, records []record, blobs []schema.Blob) error {
+	_, err := s.saveFresh(ctx, records, blobs)
+	return err
+}
+
+// saveFresh is save, and gives the documents that were not there yet.
+func (s *Store) saveFresh(ctx context.Context, records []record, blobs []schema.Blob) (fresh byRun, err error) {
 	const op = "store.save"
 	subject := "report"
 	if len(records) > 0 {
@@ -53,11 +59,11 @@ func (s *Store) save(ctx context.Context, records []record, blobs []schema.Blob)
 	}
 	staged, err := s.stage(ctx, blobs)
 	if err != nil {
-		return s.fail(ctx, op, subject, err)
+		return fresh, s.fail(ctx, op, subject, err)
 	}
-	return s.write(ctx, op, subject, func(t *tx) error {
-		fresh, err := t.insert(records)
-		if err != nil {
+	err = s.write(ctx, op, subject, func(t *tx) error {
+		var err error
+		if fresh, err = t.insert(records); err != nil {
 			return err
 		}
 		x := indexer{tx: t}
@@ -81,6 +87,7 @@ func (s *Store) save(ctx context.Context, records []record, blobs []schema.Blob)
 		}
 		return x.shortListings(staged)
 	})
+	return fresh, err
 }
 
 // byRun groups documents by their run, in the order in which the runs appear. Releases that no run led to are under "".

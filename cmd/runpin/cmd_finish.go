@@ -50,6 +50,10 @@ Exit code 14 when an image that ran is not the one that was pinned.
 				return err
 			}
 			run, err := w.store.Run(c.Context, id)
+			if w.store.unread(err) && c.String("pod") == "" && c.String("slurm") == "" {
+				env.warn("what is known of the run cannot be read now: a try that somebody numbered stands over what is said here")
+				run, err = schema.Run{ID: id}, nil
+			}
 			if err != nil {
 				return err
 			}
@@ -72,7 +76,8 @@ func runFinish(ctx context.Context, c *cli.Context, w *wiring, run schema.Run) e
 		return err
 	}
 	docs, err := w.store.Documents(ctx, run.ID)
-	if err != nil {
+	unread := w.store.unread(err) && !observed
+	if err != nil && !unread {
 		return err
 	}
 	var told collected
@@ -89,11 +94,13 @@ func runFinish(ctx context.Context, c *cli.Context, w *wiring, run schema.Run) e
 	}
 	if !observed || c.IsSet("status") || c.IsSet("exit-code") {
 		all := slices.Concat(docs, report.Documents)
-		folded, err := schema.Fold(all)
-		if err != nil {
-			return err
+		if !unread { // else the fold adds the fingerprint
+			folded, err := schema.Fold(all)
+			if err != nil {
+				return err
+			}
+			status.Fingerprint, _ = folded.Fingerprinted()
 		}
-		status.Fingerprint, _ = folded.Fingerprinted()
 		doc := w.event(run.ID)
 		doc.Kind, doc.Status = schema.KindStatus, &status
 		doc.Reporter.Attempt, doc.Reporter.AttemptID = latestTry(all)

@@ -53,6 +53,13 @@ func runImport(env *Env, c *cli.Context) error {
 		bar.clear()
 		total.Reports += done.Reports
 		total.Left += done.Left
+		if done.Already != nil {
+			already := *done.Already
+			if total.Already != nil {
+				already += *total.Already
+			}
+			total.Already = &already
+		}
 		if errors.Is(err, fs.ErrNotExist) && !named {
 			continue // nothing has had to wait
 		}
@@ -62,6 +69,8 @@ func runImport(env *Env, c *cli.Context) error {
 		if err := env.printJSON(total); err != nil {
 			return err
 		}
+	} else if total.Already != nil && *total.Already > 0 {
+		env.say("imported %s; the store had %d of them already", plural(int64(total.Reports), "report"), *total.Already)
 	} else {
 		env.say("imported %s", plural(int64(total.Reports), "report"))
 	}

@@ -38,6 +38,9 @@ func (dirs lazySpools) Save(ctx context.Context, report schema.Report) error {
 
 // keep gives the directory that took the report.
 func (dirs lazySpools) keep(ctx context.Context, report schema.Report) (dir string, err error) {
+	if len(dirs) == 0 { // --require durable has left none, or there is no home directory
+		return "", &schema.Error{Op: "store.fallback", Kind: schema.Unavailable, Subject: "report", Err: errors.New("there is no place for a spool that outlives this machine"), Hint: "set XDG_CACHE_HOME to one"}
+	}
 	var failures []error
 	for _, dir := range dirs {
 		s, err := spool.Open(dir)
@@ -61,6 +64,16 @@ func (dirs lazySpools) durable() lazySpools {
 // damaged, full, newer, or may not be written to. Only the first is worth a spool.
 func unreachable(location string, err error) bool {
 	return schema.IsKind(err, schema.Unavailable) && (strings.Contains(location, "://") || sqlite.Dialect{}.Busy(err))
+}
+
+// waits reports whether err says that the store is away, and there is a spool for reports meanwhile.
+func (k *keptRuns) waits(err error) bool {
+	return len(k.fallback) > 0 && unreachable(k.location, err)
+}
+
+// unread reports whether err may only mean that what is asked for cannot be read now: the store is away, or the report that it needs still waits.
+func (k *keptRuns) unread(err error) bool {
+	return k.waits(err) || k.left > 0 && schema.IsKind(err, schema.NotFound)
 }
 
 // wait keeps a report in the spool because of what the store said, and says so.
@@ -97,7 +110,7 @@ func foldWaiting(ctx context.Context, env *Env, k *keptRuns, location string) {
 	if folded > 0 {
 		env.say("folded in %s that had to wait for the store", plural(int64(folded), "report"))
 	}
-	if left > 0 {
+	if k.left = left; left > 0 {
 		env.say("%s still wait for the store: runpin import", plural(int64(left), "report"))
 	}
 }

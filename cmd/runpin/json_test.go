@@ -33,6 +33,7 @@ func TestJSONFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	runpin("record", "--no-code", "--name", "one", "--dataset", "d=data.txt", "--output", "o.txt", "--", "sh", "-c", "cat data.txt > o.txt")
+	runpin("record", "--no-code", "--name", "spooled", "--store", "spool:spooled", "--", "true")
 	runpin("serve", "token", "create", "--scope", "read")
 	for _, answer := range [][2]string{
 		{"show one", "schema id status created user datasets command command_template launcher workdir declared_outputs recorder started finished exit_code environments observations outputs fingerprint"},
@@ -42,6 +43,7 @@ func TestJSONFields(t *testing.T) {
 		{"verify latest", "result against same_inputs outputs"},
 		{"diff one latest", "schema a b same_inputs summary differences"},
 		{"import mlflow mlruns", "runs new updated unchanged recorded failed with_image with_commit with_dataset with_all"},
+		{"import spooled", "reports already left"},
 		{"store check", "runs documents blobs bytes waiting problems"},
 		{"store migrate copy.db", "from to documents new_documents blobs new_blobs bytes digest"},
 		{"serve token list", "[] id scopes created"},

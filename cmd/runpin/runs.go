@@ -87,6 +87,7 @@ type keptRuns struct {
 
 	env      *Env
 	fallback lazySpools // where reports wait while the store cannot be reached; nil: they are refused
+	left     int        // reports that wait there and could not be folded in
 	away     error      // why it could not be opened just now
 }
 
@@ -192,7 +193,7 @@ func (k *keptRuns) Save(ctx context.Context, report schema.Report) error {
 		return k.missing()
 	}
 	err := k.runStore.Save(ctx, report)
-	if len(k.fallback) > 0 && unreachable(k.location, err) {
+	if k.waits(err) {
 		return k.wait(ctx, report, err)
 	}
 	return err
@@ -225,7 +226,11 @@ func (k *keptRuns) Find(ctx context.Context, query string, scope store.Scope) (s
 	if id, ok := strings.CutPrefix(query, byMLflow); ok {
 		return findByMLflow(ctx, k.runStore, id)
 	}
-	return k.runStore.Find(ctx, query, scope)
+	id, err := k.runStore.Find(ctx, query, scope)
+	if full, parsed := schema.ParseRunID(query); parsed == nil && k.unread(err) {
+		return full, nil
+	}
+	return id, err
 }
 
 func (k *keptRuns) Run(ctx context.Context, id schema.RunID) (schema.Run, error) {

@@ -21,9 +21,9 @@ type Saver interface {
 	SaveEncoded(ctx context.Context, documents [][]byte, blobs []schema.Blob) error
 }
 
-// BatchSaver keeps several reports together: all of them or none.
+// BatchSaver keeps several reports together, all of them or none, and says how many of them brought something that it did not have.
 type BatchSaver interface {
-	SavePrepared(ctx context.Context, reports ...store.Prepared) error
+	SaveCounted(ctx context.Context, reports ...store.Prepared) (brought int, err error)
 }
 
 // ImportOptions of [Import]. The zero value is good.
@@ -35,15 +35,16 @@ type ImportOptions struct {
 
 // Imported says what an import did.
 type Imported struct {
-	Reports int `json:"reports"` // that the store has now and that are out of the way
-	Left    int `json:"left"`    // files that stay where they are, because they are damaged or the store refuses them
+	Reports int  `json:"reports"`           // that the store has now and that are out of the way
+	Already *int `json:"already,omitempty"` // those of them that it had before; nil where the store does not say
+	Left    int  `json:"left"`              // files that stay where they are, because they are damaged or the store refuses them
 }
 
 const (
 	batchReports = 2000
-	batchBytes   = 16 << 20 // of documents and blobs, about
-	// roomBytes bounds what is read ahead while the store writes. It is more than two batches, so that a file always finds room once those before it are written.
-	roomBytes = 4 * batchBytes
+	batchBytes   = 16 << 20 // of documents, and of blobs as they lie in files, about
+	aheadBytes   = 64 << 20 // of files that are read before their turn comes
+	maxFailures  = 100      // that are told one by one
 )
 
 // Import folds the reports of a spool into a store. A report is moved to the directory done below the spool once the
@@ -63,8 +64,14 @@ func Import(ctx context.Context, dir string, into Saver, options ImportOptions) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m := &importing{ctx: ctx, cancel: cancel, dir: dir, into: into, total: len(files), progress: options.Progress}
+	if _, counts := into.(BatchSaver); counts {
+		m.done.Already = new(int)
+	}
 	m.run(files)
 	m.step(true)
+	if m.untold > 0 {
+		m.failures = append(m.failures, &schema.Error{Op: "spool.import", Kind: schema.KindOf(m.lastUntold), Subject: fmt.Sprintf("%q", dir), Err: fmt.Errorf("%d more files stay where they are", m.untold)})
+	}
 	return m.done, errors.Join(m.failures...)
 }
 
@@ -75,9 +82,14 @@ type importing struct {
 	into     Saver
 	total    int
 	progress schema.Progress
+
+	mu       sync.Mutex // guards what follows
 	done     Imported
 	failures []error
 	stopped  bool
+
+	untold     int // failures beyond those
+	lastUntold error
 }
 
 // waiting is a report that was read and checked.
@@ -86,28 +98,28 @@ type waiting struct {
 	report store.Prepared
 	raw    Report
 	bytes  int64
-	weight int64 // what it takes of the room for reports that were read ahead
+	ahead  int64 // what it takes of what may be read ahead
 	err    error
 }
 
 func (m *importing) run(files []string) {
 	// Each file's report comes through a channel of its own, so that the order of the files is kept whoever reads them.
 	type job struct {
-		path   string
-		read   chan waiting
-		weight int64
+		path  string
+		ahead int64
+		read  chan waiting
 	}
-	jobs, order := make(chan job), make(chan chan waiting, 2*batchReports)
-	room := semaphore.NewWeighted(roomBytes)
+	ahead := semaphore.NewWeighted(aheadBytes)
+	jobs, order := make(chan job), make(chan chan waiting, 256)
 	go func() {
 		defer close(order)
 		defer close(jobs)
 		for _, path := range files {
-			j := job{path: path, read: make(chan waiting, 1)}
+			j := job{path, 1, make(chan waiting, 1)}
 			if info, err := os.Lstat(path); err == nil {
-				j.weight = min(info.Size(), batchBytes)
+				j.ahead = min(max(info.Size(), 1), aheadBytes)
 			}
-			if room.Acquire(m.ctx, j.weight) != nil {
+			if ahead.Acquire(m.ctx, j.ahead) != nil {
 				return
 			}
 			select {
@@ -122,44 +134,67 @@ func (m *importing) run(files []string) {
 		go func() {
 			for j := range jobs {
 				w := m.read(j.path)
-				w.weight = j.weight
+				w.ahead = j.ahead
 				j.read <- w
 			}
 		}()
 	}
-	flush := func(batch []waiting) {
-		m.save(batch)
-		for _, w := range batch {
-			room.Release(w.weight)
+	// Three things go on at once: batches are put together, saved, and set aside.
+	batches, kept := make(chan []waiting, 1), make(chan []waiting, 1)
+	var stages sync.WaitGroup
+	stages.Go(func() {
+		defer close(kept)
+		for batch := range batches {
+			m.save(m.whole(batch), kept)
+			m.step(false)
 		}
-		m.step(false)
-	}
+	})
+	stages.Go(func() {
+		for batch := range kept {
+			if err := m.setAside(batch); err != nil {
+				m.failed(err)
+			}
+		}
+	})
 	var batch []waiting
 	var size int64
 	for read := range order {
 		w := <-read
-		if w.err != nil || m.stopped {
-			room.Release(w.weight)
-		}
-		switch {
-		case m.stopped:
-			continue // until the readers have ended
-		case errors.Is(w.err, os.ErrNotExist):
+		ahead.Release(w.ahead)
+		if errors.Is(w.err, os.ErrNotExist) {
 			continue // somebody else imports too and was faster
-		case w.err != nil:
-			m.failed(w.err)
-			continue
 		}
 		batch = append(batch, w)
 		if size += w.bytes; len(batch) >= batchReports || size >= batchBytes {
-			flush(batch)
+			batches <- batch
 			batch, size = nil, 0
 		}
 	}
-	flush(batch)
+	batches <- batch
+	close(batches)
+	stages.Wait()
 	if err := m.ctx.Err(); err != nil && !m.stopped {
 		m.failures = append(m.failures, fail("spool.import", m.dir, err))
 	}
+}
+
+// whole leaves out what could not be read, and says so.
+func (m *importing) whole(batch []waiting) []waiting {
+	var out []waiting
+	for _, w := range batch {
+		if w.err == nil {
+			out = append(out, w)
+		} else if !m.hasStopped() {
+			m.failed(w.err)
+		}
+	}
+	return out
+}
+
+func (m *importing) hasStopped() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stopped
 }
 
 func (m *importing) read(path string) waiting {
@@ -189,24 +224,31 @@ func inFile(path string, err error) error {
 }
 
 func (m *importing) failed(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.done.Left++
-	m.failures = append(m.failures, err)
-	if kind := schema.KindOf(err); kind == schema.Unavailable || kind == schema.Interrupted {
+	kind := schema.KindOf(err)
+	if kind == schema.Unavailable || kind == schema.Interrupted {
 		m.stopped = true
 		m.cancel()
+	} else if len(m.failures) >= maxFailures {
+		m.untold, m.lastUntold = m.untold+1, err
+		return
 	}
+	m.failures = append(m.failures, err)
 }
 
 // save keeps a batch, and halves it where it is refused, until those that are to blame stand alone.
-func (m *importing) save(batch []waiting) {
-	if len(batch) == 0 || m.stopped {
+func (m *importing) save(batch []waiting, kept chan<- []waiting) {
+	if len(batch) == 0 || m.hasStopped() {
 		return
 	}
-	if err := m.keep(batch); err != nil {
+	brought, err := m.keep(batch)
+	if err != nil {
 		kind := schema.KindOf(err)
 		if len(batch) > 1 && kind != schema.Unavailable && kind != schema.Interrupted {
-			m.save(batch[:len(batch)/2])
-			m.save(batch[len(batch)/2:])
+			m.save(batch[:len(batch)/2], kept)
+			m.save(batch[len(batch)/2:], kept)
 			return
 		}
 		if !errors.Is(err, os.ErrNotExist) { // else somebody else imports too and was faster
@@ -214,21 +256,25 @@ func (m *importing) save(batch []waiting) {
 		}
 		return
 	}
-	if err := m.setAside(batch); err != nil {
-		m.failed(err)
+	m.mu.Lock()
+	if m.done.Already != nil {
+		*m.done.Already += len(batch) - brought
 	}
+	m.mu.Unlock()
+	kept <- batch
 }
 
-func (m *importing) keep(batch []waiting) error {
+// keep gives how many reports brought something new, where the store says.
+func (m *importing) keep(batch []waiting) (brought int, err error) {
 	many, ok := m.into.(BatchSaver)
 	if !ok {
-		return m.keepEach(batch)
+		return 0, m.keepEach(batch)
 	}
 	reports := make([]store.Prepared, len(batch))
 	for i, w := range batch {
 		reports[i] = w.report
 	}
-	return many.SavePrepared(m.ctx, reports...)
+	return many.SaveCounted(m.ctx, reports...)
 }
 
 // atOnce is how many reports are on their way to a store that takes one at a time: a server puts what arrives together into one transaction.
@@ -269,14 +315,18 @@ func (m *importing) setAside(batch []waiting) error {
 		if err := os.Rename(w.path, filepath.Join(aside, filepath.Base(w.path))); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fail("spool.import", w.path, err)
 		}
-		m.done.Reports++
 	}
+	m.mu.Lock()
+	m.done.Reports += len(batch)
+	m.mu.Unlock()
 	return fail("spool.import", m.dir, syncDir(m.dir))
 }
 
 func (m *importing) step(last bool) {
 	if m.progress != nil && m.total > 0 {
+		m.mu.Lock()
 		done := m.done.Reports + m.done.Left
+		m.mu.Unlock()
 		if last {
 			done = m.total
 		}

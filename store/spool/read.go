@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -69,13 +70,18 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
+// buffers are used again: a spool can hold very many small files.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
 func read(f *os.File, path string) (Report, error) {
 	var report Report
-	buffer := 64 << 10
-	if info, err := f.Stat(); err == nil && info.Size() < int64(buffer) {
-		buffer = int(info.Size()) + 1 // most reports are small, and there may be very many
-	}
-	in := &counter{r: bufio.NewReaderSize(f, buffer)}
+	buffer := buffers.Get().(*bufio.Reader)
+	defer func() {
+		buffer.Reset(nil)
+		buffers.Put(buffer)
+	}()
+	buffer.Reset(f)
+	in := &counter{r: buffer}
 	if line, err := in.line(len(magic)); err != nil || line+"\n" != magic {
 		return report, errors.New("it is not a report of a spool, or one of a newer version")
 	}
@@ -99,6 +105,7 @@ func read(f *os.File, path string) (Report, error) {
 			}
 			room -= size
 			var content bytes.Buffer
+			content.Grow(int(min(size, 32<<10))) // no more than that on the word of a file
 			if _, err := io.CopyN(&content, in, size); err != nil {
 				return report, fmt.Errorf("it is not whole: %w", err)
 			}
