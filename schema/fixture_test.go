@@ -54,7 +54,7 @@ func fixturePlan() Plan {
 			{Name: "base", Role: RoleModel, URI: "s3://models/base.pt", Scheme: "s3", ImmutableURI: "s3://models/base.pt?versionId=abc", VersionKind: "version", VersionID: "models/base.pt@abc",
 				Bytes: 9, Files: 1, Strength: StrengthImmutableID, Use: Claimed, Origin: Origin{Kind: FromProvider}},
 		},
-		Job:     &JobSpec{Format: "kubernetes", Path: Path{Typed: "train.yaml", Base: BaseCheckout, Rel: "train.yaml"}, Blob: fixedBlob(BlobJobSpec, "9"), TemplateDigest: fixedDigest("0")},
+		Job:     &JobSpec{Format: "kubernetes", Path: Path{Typed: "train.yaml", Base: BaseCheckout, Rel: "train.yaml"}, Blob: fixedBlob(BlobJobSpec, "9"), TemplateDigest: fixedDigest("0"), Fields: []Text{"dataset.train=spec.data.version"}},
 		Command: []Text{"python", "train.py", "--data", "./data", "--lr", "0.1", "--tag", "caf\xe9"}, CommandTemplate: []Text{"python", "train.py", "--data", "{train}", "--lr", "{lr}", "--tag", "caf\xe9"},
 		Launcher: "podman", WorkDir: &Path{Typed: ".", Base: BaseCheckout, Rel: ".", Located: "/home/ada/digits"},
 		Params: map[string]Text{"lr": "0.1", "seed": "9007199254740993"}, Variables: map[string]Text{"PYTHONHASHSEED": "0"},

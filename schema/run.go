@@ -89,6 +89,8 @@ type JobSpec struct {
 	Pinned *BlobRef `json:"pinned,omitempty"`
 	// TemplateDigest is of the spec with every pinned reference replaced by {kind:name}: what the job does, whatever its tags are called.
 	TemplateDigest Digest `json:"template_digest,omitempty"`
+	// Fields are the places that the user declared beside those that the format has, such as dataset.train=spec.data.version: whoever reads the spec again needs them.
+	Fields []Text `json:"fields,omitempty"`
 }
 
 // Reporter is a process that adds to a run. Together with the boot id and process id it identifies a lease.

@@ -16,7 +16,7 @@ type Stamp struct {
 
 // Pin gives the file with each reference replaced by its value and nothing else changed, apart from the stamp where stamp is not nil.
 // values holds the pinned form by the name of the reference: repo:tag@sha256:… of an image, which [Reference.Pin] makes, and the full commit of
-// code. A reference that names a digest or a commit already may be left out and stays as it is.
+// code. A reference that names a digest or a commit already may be left out and stays as it is; an empty value leaves any reference as it is.
 //
 // Errors have kind Unpinnable, one for each place (file:line:column): a problem of the spec, a reference without a value or with one that
 // names no digest, a place where the stamp does not fit. Kind Invalid: a value for a name that the spec does not have. Kind Internal: the
@@ -32,7 +32,7 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 	for _, ref := range s.References {
 		names[ref.Name] = true
 		pinned, given := values[ref.Name]
-		if !given && ref.Pinned {
+		if !given && (ref.Pinned || ref.Kind == KindDataset) || given && pinned == "" {
 			continue
 		}
 		if reason := ref.badPin(pinned); reason != "" {

@@ -15,9 +15,18 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
+// Reader reads job specs. The zero value knows the table of kinds.
+type Reader struct {
+	Fields   []Field // further places, declared by the user
+	AnyImage bool    // also take every key called image, wherever it stands, for a reference to an image
+}
+
+// Read is [Reader.Read] without declared fields.
+func Read(file string, data []byte) (*Spec, error) { return Reader{}.Read(file, data) }
+
 // Read finds the references of a job spec. file names it in messages. An error has kind Unpinnable: the file cannot be read as a job spec at
 // all. What is wrong with single references is in Problems.
-func Read(file string, data []byte) (*Spec, error) {
+func (rd Reader) Read(file string, data []byte) (*Spec, error) {
 	if isScript(file, data) {
 		return readScript(file, data)
 	}

@@ -13,8 +13,11 @@ import (
 // FormatKubernetes is the format of objects of Kubernetes, as YAML or JSON.
 const FormatKubernetes = "kubernetes"
 
-// KindImage is the kind of a reference to a container image.
-const KindImage = "image"
+// KindImage is the kind of a reference to a container image, KindDataset that of a reference to a dataset. (KindCode is in code.go.)
+const (
+	KindImage   = "image"
+	KindDataset = "dataset"
+)
 
 // Spec is a job spec that was read.
 type Spec struct {
@@ -32,9 +35,9 @@ type Spec struct {
 // Reference is one place of the file that names something by a reference that can move.
 type Reference struct {
 	Name     string   // of the pin: the container's or volume's name made a valid pin name, unique in the spec
-	Kind     string   // KindImage, KindCode
-	URL      string   // of code: the repository, as written
-	Value    string   // as written, without quotes; in a batch script as the registry calls it, without the scheme and enroot's #
+	Kind     string   // KindImage, KindCode, KindDataset
+	URL      string   // of code: the repository, as written; of a dataset: its URI without the version
+	Value    string   // as written (of a dataset: its version, "" where none is written), without quotes; in a batch script as the registry calls it, without the scheme and enroot's #
 	Pinned   bool     // it names a digest already
 	Shape    Shape    // how its pinned form is written
 	Document int      // which document of the file, from 0
@@ -62,8 +65,20 @@ func (r Reference) Pin(digest schema.Digest) (string, error) {
 	return PinnedReference(r.Value, digest, r.Shape == TagAndDigest)
 }
 
+// Codes of problems, for programs.
+const (
+	ProblemTemplate  = "template"  // the value is filled in later
+	ProblemReference = "reference" // it is not an image reference, or its digest is malformed
+	ProblemFloating  = "floating"  // it names no revision at all
+	ProblemElsewhere = "elsewhere" // what starts stands outside the file
+	ProblemKind      = "kind"      // the kind of object is not known
+	ProblemWritten   = "written"   // it is written in a way that cannot be edited safely
+	ProblemShape     = "shape"     // the file does not have the shape of its kind
+)
+
 // Problem is one reason why the spec cannot be pinned. Line and Column are from 1; Column is 0 when only the line is known.
 type Problem struct {
+	Code         string
 	Line, Column int
 	Document     int
 	Field        string // "" when the problem is not about a field
