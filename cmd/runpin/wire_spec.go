@@ -25,8 +25,11 @@ func (specReader) ReadSpec(path string, data []byte) (recorder.Spec, error) {
 	for _, ref := range spec.References {
 		where := []string{fmt.Sprintf("%s:%d:%d %s", path, ref.Line, ref.Column, ref.Field)}
 		where = append(where, ref.Also...)
+		if ref.Soft || ref.Kind == jobspec.KindDataset {
+			continue
+		}
 		if ref.Kind == jobspec.KindCode {
-			out.Code = append(out.Code, recorder.SpecCode{Name: ref.Name, URL: gitURL(ref.URL), Rev: ref.Value, Where: where})
+			out.Code = append(out.Code, recorder.SpecCode{Name: ref.Name, URL: gitURL(ref.URL), Rev: ref.Revision(), Where: where})
 			continue
 		}
 		out.Images = append(out.Images, recorder.SpecImage{Name: ref.Name, Ref: ref.Value, Where: where})
