@@ -14,11 +14,11 @@ import (
 // readJob finds the references of the job spec and keeps the spec verbatim, unless it holds a secret: then it is withheld as a whole.
 func (p *Planned) readJob() (Spec, error) {
 	job := p.req.Job
-	spec, err := p.r.Specs.ReadSpec(job.Path, job.Data)
+	spec, err := p.r.Specs.ReadSpec(job.Path, job.Data, job.Fields)
 	if err != nil {
 		return Spec{}, err
 	}
-	record := &schema.JobSpec{Format: spec.Format, Path: process.PathOf(job.Path, p.req.WorkDir, p.r.CodeRoot(p.req.WorkDir)), TemplateDigest: spec.Template}
+	record := &schema.JobSpec{Format: spec.Format, Path: process.PathOf(job.Path, p.req.WorkDir, p.r.CodeRoot(p.req.WorkDir)), TemplateDigest: spec.Template, Fields: schema.Texts(job.Fields)}
 	if job.Path == "-" {
 		record.Path = schema.Path{Typed: "-", Base: schema.BaseWorkDir} // it came through a pipe and lies nowhere
 	}
@@ -70,7 +70,7 @@ func (p *Planned) pinJob() error {
 	if job.NoStamp {
 		stamp = ""
 	}
-	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images, Code: code}, stamp)
+	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, job.Fields, SpecPins{Images: images, Code: code, Datasets: p.pinnedDatasets()}, stamp)
 	if err != nil {
 		return err
 	}

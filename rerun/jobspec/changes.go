@@ -33,6 +33,10 @@ func (c *changes) pin(ref Reference, pinned string) error {
 		parts, _ := splitReference(pinned)
 		return ref.put(c.stamper(ref.doc), string(parts.digest))
 	}
+	if ref.Kind == KindImage && ref.Shape == DigestOnly {
+		parts, _ := splitReference(pinned)
+		pinned = parts.repository + "@" + string(parts.digest)
+	}
 	text := ref.prefix + pinned + ref.suffix
 	if ref.inTag {
 		parts, _ := splitReference(pinned)

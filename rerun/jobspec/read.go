@@ -72,10 +72,22 @@ func (rd Reader) Read(file string, data []byte) (*Spec, error) {
 		a, b := s.Problems[i], s.Problems[j]
 		return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
 	})
+	if !known && len(s.Unused) > 0 {
+		return nil, s.UnusedError()
+	}
 	if !known || len(s.References) == 0 && len(s.Problems) == 0 && !shared.settled {
 		return nil, s.nothing()
 	}
 	return s, nil
+}
+
+// UnusedError is for a declared field that leads nowhere; nil when each leads somewhere. It has kind Invalid.
+func (s *Spec) UnusedError() error {
+	if len(s.Unused) == 0 {
+		return nil
+	}
+	return &schema.Error{Op: "jobspec.field", Kind: schema.Invalid, Subject: s.File, Err: fmt.Errorf("the declared field %s leads nowhere", s.Unused[0]),
+		Hint: "a path is keys joined by dots: spec.workers[].image, spec.params[data].value"}
 }
 
 const whatIsPinned = "`runpin help formats` lists what runpin can pin; for anything else declare the place with --field image=PATH, or look for every key called image with --any-image"
