@@ -234,19 +234,6 @@ func at(place string, parts []part) []part {
 	return out
 }
 
-// Kinds names the kinds that can be pinned, for messages and documentation.
-func Kinds() []string {
-	var names []string
-	seen := map[string]bool{}
-	for _, k := range append(append([]kind{}, kinds...), formats...) {
-		if !seen[k.name] {
-			names = append(names, k.name)
-		}
-		seen[k.name] = true
-	}
-	return names
-}
-
 func kindOf(group, name string) *kind {
 	for i := range kinds {
 		if kinds[i].group == group && kinds[i].name == name {
