@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/runpin/runpin/schema"
+	storehttp "github.com/runpin/runpin/store/http"
 	"github.com/runpin/runpin/store/spool"
 	"github.com/runpin/runpin/store/sqlite"
 )
@@ -71,9 +72,10 @@ func (k *keptRuns) waits(err error) bool {
 	return len(k.fallback) > 0 && unreachable(k.location, err)
 }
 
-// unread reports whether err may only mean that what is asked for cannot be read now: the store is away, or the report that it needs still waits.
+// unread reports whether err may only mean that what is asked for cannot be read here and now: the store is away, the report that it needs still waits, or the token
+// may only append.
 func (k *keptRuns) unread(err error) bool {
-	return k.waits(err) || k.left > 0 && schema.IsKind(err, schema.NotFound)
+	return k.waits(err) || k.left > 0 && schema.IsKind(err, schema.NotFound) || errors.Is(err, storehttp.ErrDenied)
 }
 
 // wait keeps a report in the spool because of what the store said, and says so.
