@@ -2,7 +2,7 @@
 
 function __fish_runpin_no_subcommand --description 'Test if there has been any subcommand yet'
     for i in (commandline -opc)
-        if contains -- $i record finish collect list show label note diff check rerun verify import mlflow serve token create list revoke store check backup migrate demo env version help completion
+        if contains -- $i record finish collect list show label note diff check rerun verify pin import mlflow serve token create list revoke store check backup migrate demo env version help completion
             return 1
         end
     end
@@ -120,6 +120,22 @@ complete -r -c runpin -n '__fish_runpin_no_subcommand' -a 'verify' -d 'did a run
 complete -c runpin -n '__fish_seen_subcommand_from verify' -f -l against -r -d '`RUN` to compare with'
 complete -c runpin -n '__fish_seen_subcommand_from verify' -f -l tolerance -r -d 'accept a metric within: `METRIC=1e-3` or METRIC=1%'
 complete -c runpin -n '__fish_seen_subcommand_from verify' -f -l json -d 'print JSON (docs/json.md)'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l help -s h -d 'show help'
+complete -r -c runpin -n '__fish_runpin_no_subcommand' -a 'pin' -d 'replace what can move in job specs by what it stands for now: tags by digests, branches by commits'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l output -s o -r -d 'write the pinned spec to `FILE`, or - for stdout, instead of in place (one input only)'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l check -d 'write nothing; exit code 13 when a file would change'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l diff -d 'write nothing; print what would change'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l lock -r -d 'keep what was found in `FILE`; with --locked, take it from there'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l locked -d 'ask nobody: pin from the lock (default: runpin.lock), and fail on what it does not have'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l platform -r -d 'pin to the image of `OS/ARCH` instead of the index'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l shape -r -d '`SHAPE` of pinned images: tag-and-digest or digest-only (default: what the target takes)'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l field -r -d 'a place that runpin does not know: image=`PATH`, code=PATH, dataset.NAME=PATH'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l any-image -d 'take every key called image for an image, wherever it stands'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l verify -d 'ask whether what is pinned already can still be had; exit code 14 when not'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l allow-unpinned -d 'leave what cannot be pinned as it is, say so, and pin the rest'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l jobs -r -d 'ask for `N` references at the same time'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l insecure-registry -r -d 'speak http with `HOST` (loopback always may)'
+complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l json -d 'print JSON (docs/json.md)'
 complete -c runpin -n '__fish_seen_subcommand_from import' -f -l help -s h -d 'show help'
 complete -r -c runpin -n '__fish_runpin_no_subcommand' -a 'import' -d 'fold the reports of a spool into the store'
 complete -c runpin -n '__fish_seen_subcommand_from import' -f -l json -d 'print JSON (docs/json.md)'

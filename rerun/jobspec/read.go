@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -92,15 +93,23 @@ func (s *Spec) UnusedError() error {
 
 const whatIsPinned = "`runpin help formats` lists what runpin can pin; for anything else declare the place with --field image=PATH, or look for every key called image with --any-image"
 
+// ErrNothing is what [Reader.Read] wraps for a file that starts nothing that is known: it may be no job spec at all.
+var ErrNothing = errors.New("names no image to run")
+
 // nothing says that the file starts nothing that is known here.
 func (s *Spec) nothing() error {
 	e := &schema.Error{Op: "jobspec.read", Kind: schema.Unpinnable, Subject: s.File,
-		Err: fmt.Errorf("names no image to run"), Hint: whatIsPinned}
+		Err: ErrNothing, Hint: whatIsPinned}
 	if err := s.Err(); err != nil {
-		e.Err = fmt.Errorf("holds no kind that runpin can pin: %w", err)
+		e.Err = &nothingError{fmt.Errorf("holds no kind that runpin can pin: %w", err)}
 	}
 	return e
 }
+
+// nothingError is ErrNothing with what was found instead.
+type nothingError struct{ error }
+
+func (e *nothingError) Unwrap() []error { return []error{ErrNothing, e.error} }
 
 func (s *Spec) nodeError(err error) error {
 	ne, ok := err.(*nodeError)

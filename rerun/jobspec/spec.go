@@ -41,6 +41,7 @@ type Reference struct {
 	Rev      string   // of code: the branch whose head Value names, where Value is HEAD
 	Value    string   // as written (of a dataset: its version, "" where none is written), without quotes; in a batch script as the registry calls it, without the scheme and enroot's #
 	Pinned   bool     // it names a digest, a commit or a version that cannot move already
+	File     string   // of an image that is a file: its path, as written
 	Soft     bool     // nothing is fetched by it, or no version can be written there: it is told, and stays as it is without a value
 	Shape    Shape    // how its pinned form is written
 	Document int      // which document of the file, from 0
