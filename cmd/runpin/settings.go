@@ -33,6 +33,7 @@ type Settings struct {
 	Require  []string          `yaml:"require"`
 	Label    map[string]string `yaml:"label"`
 	Fields   map[string]paths  `yaml:"fields"`
+	Lint     lintSettings      `yaml:"lint"`
 
 	path string
 }
@@ -65,7 +66,7 @@ func parseSettings(env *Env, path string, data []byte) (Settings, error) {
 	if err := yaml.Unmarshal(data, &keys); err != nil {
 		return bad(err)
 	}
-	known := []string{"project", "platform", "metrics", "dataset", "model", "output", "param", "env", "require", "label", "fields"}
+	known := []string{"project", "platform", "metrics", "dataset", "model", "output", "param", "env", "require", "label", "fields", "lint"}
 	for key := range keys {
 		if slices.Contains(untrustedKeys, key) {
 			env.warn("%s: %q is ignored: a file in a repository cannot set it; use the command line or RUNPIN_%s", path, key, strings.ToUpper(strings.ReplaceAll(key, "-", "_")))

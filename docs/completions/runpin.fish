@@ -2,7 +2,7 @@
 
 function __fish_runpin_no_subcommand --description 'Test if there has been any subcommand yet'
     for i in (commandline -opc)
-        if contains -- $i record finish collect list show label note diff check rerun verify pin import mlflow serve token create list revoke store check backup migrate demo env version help completion
+        if contains -- $i record finish collect list show label note diff check rerun verify pin lint import mlflow serve token create list revoke store check backup migrate demo env version help completion
             return 1
         end
     end
@@ -136,6 +136,19 @@ complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l allow-unpinned -d 
 complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l jobs -r -d 'ask for `N` references at the same time'
 complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l insecure-registry -r -d 'speak http with `HOST` (loopback always may)'
 complete -c runpin -n '__fish_seen_subcommand_from pin' -f -l json -d 'print JSON (docs/json.md)'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l help -s h -d 'show help'
+complete -r -c runpin -n '__fish_runpin_no_subcommand' -a 'lint' -d 'check job specs against the rules that make a run repeatable and safe'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l preset -r -d 'severities of the rules: `NAME` training or production (default: training)'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l rule -r -d 'severity of one rule: `RULE=SEVERITY`, error, warning, note or off'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l require -r -d 'make `WHAT` an error: a rule, or digest, no-latest, exists, index, code, dataset, no-secret (repeat, or separate by commas)'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l fail-on -r -d 'exit with 13 at `SEVERITY` error, warning or note'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l format -r -d 'print as `FORMAT` text, json, sarif or github'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l offline -d 'leave out the rules that only a registry can answer'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l field -r -d 'a place that runpin does not know: image=`PATH`, code=PATH, dataset.NAME=PATH'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l any-image -d 'take every key called image for an image, wherever it stands'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l jobs -r -d 'ask for `N` references at the same time'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l insecure-registry -r -d 'speak http with `HOST` (loopback always may)'
+complete -c runpin -n '__fish_seen_subcommand_from lint' -f -l json -d 'the same as --format json (docs/json.md)'
 complete -c runpin -n '__fish_seen_subcommand_from import' -f -l help -s h -d 'show help'
 complete -r -c runpin -n '__fish_runpin_no_subcommand' -a 'import' -d 'fold the reports of a spool into the store'
 complete -c runpin -n '__fish_seen_subcommand_from import' -f -l json -d 'print JSON (docs/json.md)'
