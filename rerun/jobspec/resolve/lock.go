@@ -100,14 +100,16 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 			return refuse("images[%d]: %q is not a digest", i, schema.Shorten(string(e.Digest), 200))
 		case (e.Platform != "") != (e.PlatformDigest != "") || e.PlatformDigest != "" && !e.PlatformDigest.Valid():
 			return refuse("images[%d]: platform and platform_digest belong together, and %q is not a digest", i, schema.Shorten(string(e.PlatformDigest), 200))
+		case e.ResolvedAt.IsZero():
+			return refuse("images[%d]: has no resolved_at", i)
 		case parsed.Context().RegistryStr() != e.Registry:
 			return refuse("images[%d]: %q is not in the registry %q", i, schema.Shorten(e.Reference, 200), schema.Shorten(e.Registry, 200))
 		}
 		l.putImage(e)
 	}
 	for i, e := range f.Code {
-		if _, err := schema.ParseObjectID(string(e.Commit)); err != nil || e.Repository == "" || e.Revision == "" {
-			return refuse("code[%d]: needs a repository, a revision and a full commit", i)
+		if _, err := schema.ParseObjectID(string(e.Commit)); err != nil || e.Repository == "" || e.Revision == "" || e.ResolvedAt.IsZero() {
+			return refuse("code[%d]: needs a repository, a revision, a full commit and resolved_at", i)
 		}
 		l.putCode(e)
 	}
