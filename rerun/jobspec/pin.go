@@ -43,7 +43,7 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 			continue
 		}
 		if s.script != nil {
-			edits = append(edits, ref.respell(pinned))
+			edits = append(edits, s.respell(ref, pinned))
 			continue
 		}
 		if err := c.pin(ref, pinned); err != nil {
@@ -61,7 +61,7 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 		return nil, errors.Join(failures...)
 	}
 	if s.script != nil {
-		return s.pinScript(edits, stamp)
+		return s.pinScript(edits, values, stamp)
 	}
 	if stamp != nil {
 		if err := c.stamp(string(stamp.RunID)); err != nil {
@@ -98,6 +98,12 @@ func (r Reference) badPin(value string) string {
 	}
 	if value == "" {
 		return "has no recorded digest"
+	}
+	if r.File != "" {
+		if !schema.Digest(value).Valid() || !strings.HasPrefix(value, "sha256:") {
+			return "is a file, and the value is not its SHA-256"
+		}
+		return ""
 	}
 	parts, reason := splitReference(value)
 	if reason == "" && parts.digest == "" {
@@ -139,17 +145,26 @@ func (s *Spec) brokenError(err error, stamped bool) error {
 // a spec that has problems.
 func (s *Spec) Template() schema.Digest {
 	var edits []edit
+	files := false
 	for _, ref := range s.References {
 		if ref.Soft {
 			continue
 		}
 		edits = append(edits, edit{ref.Offset, ref.End, "{" + ref.Kind + ":" + ref.Name + "}"})
+		if ref.File != "" {
+			files = true
+		}
 		if ref.split != nil && ref.split.mapping.entry(ref.split.key) != nil {
 			gone, err := ref.doc.removeEntry(ref.split.mapping, ref.split.key)
 			if err != nil || ref.doc.of.outer != nil {
 				return ""
 			}
 			edits = append(edits, gone)
+		}
+	}
+	if files {
+		for _, g := range s.script.guards {
+			edits = append(edits, edit{g.start, g.end, ""})
 		}
 	}
 	out, err := s.apply(edits)

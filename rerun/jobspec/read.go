@@ -18,6 +18,10 @@ import (
 
 // Reader reads job specs. The zero value knows the table of kinds.
 type Reader struct {
+	// ContainerImage finds the image among the words of a command that starts a container, docker or podman first: its place, or an error that says why
+	// it cannot be told. Without it such commands are problems. Implemented by recorder/process.
+	ContainerImage func(argv []string) (int, error)
+
 	Fields   []Field // further places, declared by the user
 	AnyImage bool    // also take every key called image, wherever it stands, for a reference to an image
 }
@@ -28,8 +32,8 @@ func Read(file string, data []byte) (*Spec, error) { return Reader{}.Read(file, 
 // Read finds the references of a job spec. file names it in messages. An error has kind Unpinnable: the file cannot be read as a job spec at
 // all. What is wrong with single references is in Problems.
 func (rd Reader) Read(file string, data []byte) (*Spec, error) {
-	if isScript(file, data) {
-		return readScript(file, data)
+	if f := textFormatOf(file, data); f != nil {
+		return f.read(rd, file, data)
 	}
 	s := &Spec{File: file}
 	roots, src, err := parse(file, data)

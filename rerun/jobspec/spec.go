@@ -30,7 +30,7 @@ type Spec struct {
 
 	source *source
 	texts  []*text // the file, and the strings in it that were read, each behind the one in which it stands
-	script *script // of a batch script, which has no documents
+	script *script // of a text, which has no documents
 }
 
 // Reference is one place of the file that names something by a reference that can move.
@@ -59,7 +59,9 @@ type Reference struct {
 	nodes  []*value // what changes when the place does
 	split  *split   // where it stands in several keys
 	inTag  bool     // the place is the tag alone, and prefix what it belongs to
-	cut    int      // in a batch script: where its tag or digest begins, or would begin
+	cut    int      // in a text: where its tag, its digest or its revision begins, or would begin
+
+	fileDigest schema.Digest // of an image file that is pinned
 }
 
 // Revision is what is to be resolved to a commit.
@@ -80,6 +82,9 @@ func (r Reference) Key() string {
 
 // Digest gives the digest that the reference names, or "".
 func (r Reference) Digest() schema.Digest {
+	if r.fileDigest != "" {
+		return r.fileDigest
+	}
 	parts, _ := splitReference(r.Value)
 	return parts.digest
 }
