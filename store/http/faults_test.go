@@ -356,6 +356,21 @@ func TestOversizedReport(t *testing.T) {
 	}
 }
 
+// TestManyBombs: each blob is as large as it says and small on the way; together they would fill the memory.
+func TestManyBombs(t *testing.T) {
+	var blobs []inlineBlob
+	for i := range maxUnpacked>>20 + 1 {
+		content := make([]byte, 1<<20)
+		content[0] = byte(i)
+		blobs = append(blobs, inlineBlob{schema.BlobRef{Kind: schema.BlobFile, Digest: schema.SHA256(content), Bytes: int64(len(content))}, content})
+	}
+	if _, err := decodeReport(encodeReport(nil, blobs[1:], nil)); err != nil {
+		t.Error(err)
+	}
+	_, err := decodeReport(encodeReport(nil, blobs, nil))
+	wantKind(t, err, schema.Invalid)
+}
+
 // TestBomb sends a small frame that unpacks to far more than it says.
 func TestBomb(t *testing.T) {
 	db := openDB(t, filepath.Join(t.TempDir(), "s.db"), store.Options{})
