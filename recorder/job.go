@@ -50,13 +50,15 @@ func (p *Planned) pinJob() error {
 				Err: fmt.Errorf("no registry has the image, so a cluster cannot pull it")})
 		case pin.Pullable() != "" && len(pin.Where) > 0:
 			images[pin.Name] = pin.PinnedReference(true)
+		case pin.FileDigest != "" && len(pin.Where) > 0:
+			images[pin.Name] = string(pin.FileDigest)
 		}
 	}
 	if err := errors.Join(failures...); err != nil && !p.req.BestEffort {
 		return err
 	}
 	for _, pin := range plan.Images {
-		if len(pin.Where) > 0 && pin.PinnedReference(true) == "" { // only with --best-effort does one come this far
+		if len(pin.Where) > 0 && pin.PinnedReference(true) == "" && pin.FileDigest == "" { // only with --best-effort does one come this far
 			plan.Reasons = append(plan.Reasons, schema.Reason{Code: "spec-unpinned", Subject: schema.Text("image:" + pin.Name), Text: "not every image could be pinned, so there is no pinned spec"})
 			return nil
 		}

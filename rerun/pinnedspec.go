@@ -14,10 +14,11 @@ const maxSpecBytes = 4 << 20
 
 // SpecOptions say how a recorded job spec is given back.
 type SpecOptions struct {
-	Withheld string       // the spec where the record does not hold it, because it holds a secret
-	Stamp    schema.RunID // "" for none
-	Resubmit bool         // make it fit to be submitted again; always so for a live object
-	Name     string       // of the object that is submitted again; "" lets the server complete the old one
+	Withheld string         // the spec where the record does not hold it, because it holds a secret
+	Stamp    schema.RunID   // "" for none
+	Resubmit bool           // make it fit to be submitted again; always so for a live object
+	Reader   jobspec.Reader // without fields: those are the record's
+	Name     string         // of the object that is submitted again; "" lets the server complete the old one
 }
 
 // PinnedSpec gives the job spec of a run with every reference replaced by the recorded value, stamped with an id. It needs the record and its blobs only,
@@ -38,7 +39,7 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 	case opts.Withheld == "":
 		return refuse("give the file: --secret job=@FILE", "its job spec was withheld because it holds a secret")
 	}
-	spec, err := recordedSpec(run, data)
+	spec, err := recordedSpec(run, data, opts.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,8 +57,8 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 }
 
 // recordedSpec reads the spec of a run with the fields that were declared when it was recorded.
-func recordedSpec(run schema.Run, data []byte) (*jobspec.Spec, error) {
-	var reader jobspec.Reader
+func recordedSpec(run schema.Run, data []byte, reader jobspec.Reader) (*jobspec.Spec, error) {
+	reader.Fields = nil
 	for _, declared := range run.Job.Fields {
 		f, err := jobspec.ParseField(string(declared))
 		if err != nil {
@@ -75,7 +76,11 @@ func recordedValues(run schema.Run, spec *jobspec.Spec) map[string]string {
 		switch ref.Kind {
 		case jobspec.KindImage:
 			for _, pin := range run.Images {
-				if pinned := pin.PinnedReference(true); pin.Name == ref.Name && pinned != "" {
+				pinned := pin.PinnedReference(true)
+				if ref.File != "" {
+					pinned = string(pin.FileDigest)
+				}
+				if pin.Name == ref.Name && pinned != "" {
 					values[ref.Key()] = pinned
 				}
 			}

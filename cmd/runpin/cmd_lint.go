@@ -14,7 +14,6 @@ import (
 	"github.com/runpin/runpin/recorder/image"
 	"github.com/runpin/runpin/recorder/redact"
 	"github.com/runpin/runpin/recorder/registry"
-	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/rerun/jobspec/lint"
 	"github.com/runpin/runpin/rerun/jobspec/specfiles"
 	"github.com/runpin/runpin/schema"
@@ -112,7 +111,8 @@ func runLint(env *Env, c *cli.Context, args []string) error {
 	if !c.IsSet("field") {
 		fields = settings.fields()
 	}
-	linter := &lint.Linter{Config: config, Reader: jobspec.Reader{AnyImage: c.Bool("any-image")}, Secret: secretLiteral, Jobs: c.Int("jobs"), Progress: newProgress(env)}
+	linter := &lint.Linter{Config: config, Reader: specsReader(), Secret: secretLiteral, Jobs: c.Int("jobs"), Progress: newProgress(env)}
+	linter.Reader.AnyImage = c.Bool("any-image")
 	if linter.Reader.Fields, err = parseFields(fields); err != nil {
 		return err
 	}

@@ -99,7 +99,8 @@ func newPinning(env *Env, c *cli.Context, args []string) (*pinning, error) {
 	if !c.IsSet("field") {
 		fields = settings.fields()
 	}
-	reader := jobspec.Reader{AnyImage: c.Bool("any-image")}
+	reader := specsReader()
+	reader.AnyImage = c.Bool("any-image")
 	if reader.Fields, err = parseFields(fields); err != nil {
 		return nil, err
 	}

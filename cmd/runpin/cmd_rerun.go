@@ -74,7 +74,7 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if c.Bool("no-stamp") {
 		stamp = ""
 	}
-	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name")})
+	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name")})
 	if err != nil {
 		return err
 	}

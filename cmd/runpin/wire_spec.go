@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"github.com/runpin/runpin/recorder"
+	"github.com/runpin/runpin/recorder/process"
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
 )
@@ -69,7 +70,17 @@ func readSpec(path string, data []byte, declared []string) (*jobspec.Spec, error
 	if err != nil {
 		return nil, err
 	}
-	return jobspec.Reader{Fields: fields}.Read(path, data)
+	reader := specsReader()
+	reader.Fields = fields
+	return reader.Read(path, data)
+}
+
+// specsReader reads job specs, and knows by recorder/process which word of a command of docker or podman is the image.
+func specsReader() jobspec.Reader {
+	return jobspec.Reader{ContainerImage: func(argv []string) (int, error) {
+		c, err := process.ReadContainerCommand(argv)
+		return c.Image, err
+	}}
 }
 
 func parseFields(declared []string) (fields []jobspec.Field, err error) {

@@ -28,6 +28,9 @@ func Table() []Row {
 	for _, k := range formats {
 		rows = append(rows, k.row())
 	}
+	for _, f := range textFormats {
+		rows = append(rows, f.row)
+	}
 	return rows
 }
 
