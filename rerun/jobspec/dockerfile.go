@@ -183,20 +183,21 @@ func (r *dockerfileReader) skipHeredoc(at int, name string) int {
 func (r *dockerfileReader) split(places []int) (i instruction) {
 	data := r.spec.source.data
 	var words []word
-	var w *word
-	for _, at := range places {
-		c := data[at]
-		if c == ' ' || c == '\t' {
-			w = nil
+	for from := 0; from < len(places); {
+		if isBlank(data[places[from]]) {
+			from++
 			continue
 		}
-		if w == nil {
-			words = append(words, word{start: at})
-			w = &words[len(words)-1]
+		to := from
+		for to < len(places) && !isBlank(data[places[to]]) {
+			to++
 		}
-		w.text += string(c)
-		w.at = append(w.at, at)
-		w.end = at + 1
+		text := make([]byte, 0, to-from)
+		for _, at := range places[from:to] {
+			text = append(text, data[at])
+		}
+		words = append(words, word{text: string(text), at: places[from:to], start: places[from], end: places[to-1] + 1})
+		from = to
 	}
 	if len(words) == 0 {
 		return i

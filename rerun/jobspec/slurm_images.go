@@ -115,8 +115,28 @@ var (
 func (r *scriptReader) findConstants(tree *syntax.File) {
 	count := map[string]int{}
 	known := true
+	var within []bool // whether each node around is arithmetic, in which names are set without a $
+	inArithmetic := 0
 	syntax.Walk(tree, func(n syntax.Node) bool {
+		if n == nil {
+			if within[len(within)-1] {
+				inArithmetic--
+			}
+			within = within[:len(within)-1]
+			return true
+		}
+		arithmetic := false
+		switch n.(type) {
+		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.CStyleLoop:
+			arithmetic = true
+			inArithmetic++
+		}
+		within = append(within, arithmetic)
 		switch n := n.(type) {
+		case *syntax.Lit:
+			if inArithmetic > 0 {
+				count[n.Value] += 2
+			}
 		case *syntax.Assign:
 			if n.Name != nil {
 				count[n.Name.Value]++
@@ -130,13 +150,6 @@ func (r *scriptReader) findConstants(tree *syntax.File) {
 			if n.Exp != nil && (n.Exp.Op == syntax.AssignUnset || n.Exp.Op == syntax.AssignUnsetOrNull) && n.Param != nil {
 				count[n.Param.Value] += 2
 			}
-		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.CStyleLoop:
-			syntax.Walk(n, func(inner syntax.Node) bool {
-				if lit, ok := inner.(*syntax.Lit); ok {
-					count[lit.Value] += 2
-				}
-				return true
-			})
 		case *syntax.CallExpr:
 			if len(n.Args) == 0 {
 				return true
