@@ -47,6 +47,13 @@ func isShell(file string, data []byte) bool {
 }
 
 func isCommandLine(data []byte) bool {
+	for len(data) > 0 { // what a pin puts in front does not count
+		line, rest, _ := bytes.Cut(data, []byte("\n"))
+		if text := bytes.TrimSpace(line); len(text) > 0 && text[0] != '#' && !bytes.HasPrefix(text, []byte("export "+StampVariable+"=")) && !guardLine.Match(line) {
+			break
+		}
+		data = rest
+	}
 	for _, engine := range []string{"docker ", "podman ", "sudo docker ", "sudo podman ", "apptainer ", "singularity ", "srun "} {
 		if bytes.HasPrefix(data, []byte(engine)) {
 			return true

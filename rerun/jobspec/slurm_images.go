@@ -229,14 +229,21 @@ func (r *scriptReader) call(words []word, output bool) {
 	}
 	r.container(field, words)
 	r.apptainer(words)
+	tries := 0
 	for i, w := range words {
 		engine := path.Base(w.text)
 		actions, known := otherEngines[engine]
 		if !known || w.expands {
 			continue
 		}
-		if (engine == "docker" || engine == "podman") && r.engine != nil && r.engineRun(engine, words[i:]) {
-			return
+		if engine == "docker" || engine == "podman" {
+			if tries++; tries > maxEngines {
+				r.problem(w.start, ProblemElsewhere, engine, "", "is named too often in one command")
+				return
+			}
+			if r.engine != nil && r.engineRun(engine, words[i:]) {
+				return
+			}
 		}
 		for _, action := range actions {
 			if action == "" || i+1 < len(words) && words[i+1].text == action {
