@@ -54,6 +54,10 @@ func TestTextPins(t *testing.T) {
 			[]string{"# syntax=docker/dockerfile:1@D", "ARG BASE=python:3.12@D", "golang:1.26@D AS build", "from=team/tools:2@D,target", "FROM ${BASE}\n", "--from=build", "--from=team/files:3@D /y", "FROM not:1\n"}},
 		{"Dockerfile continued", "sub/Dockerfile.gpu", "\xEF\xBB\xBF# escape=`\r\nfrom `\r\n  # a note\r\n\r\n  alpine:3.20 `\r\n  as base\r\nFROM base\r\nONBUILD COPY --from=team/x:1 a b\r\n", []string{"  alpine:3.20@D `\r\n", "--from=team/x:1@D a"}},
 		{"Dockerfile default in place", "Containerfile", "ARG A\nFROM ${A:-debian:12}\nADD https://git.example.com/r.git#main:sub /src\n", []string{"${A:-debian:12@D}", "r.git#" + strings.Repeat("c", 40) + ":sub"}},
+		{"Dockerfile default of an ARG first", "Dockerfile", "ARG A=alpine:1\nARG B=\nFROM ${A:-debian:12}\nFROM ${B:-debian:12}\n", []string{"ARG A=alpine:1@D", "FROM ${A:-debian:12}\n", "FROM ${B:-debian:12@D}\n"}},
+		{"Dockerfile here-strings", "Dockerfile", "# syntax=team/front:1 x=y\nFROM x:1\nRUN cat <<<EOF && echo \"<<NO\" '<<NO' $((1<<2))\nRUN <<-'A' cat && <<B cat\n\tFROM no:1\n\tA\nFROM no:2\nB\nFROM y:1\n",
+			[]string{"syntax=team/front:1@D x=y", "FROM x:1@D", "FROM y:1@D", "FROM no:2\n"}},
+		{"Singularity", "Singularity.gpu", "# a note\nbootstrap:docker#x\nfrom:team/t:1#why\n", []string{"from:team/t@D#why"}},
 		{"definition", "t.def", "Bootstrap: docker\nFrom: team/t:1 # why\nStage: build\n%post\n    From: no\nBootstrap: docker\nFrom: alpine\n%files from build\n", []string{"From: team/t@D # why", "From: alpine@D"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -132,6 +136,9 @@ func TestTextProblems(t *testing.T) {
 		{"Dockerfile with an empty FROM", "Dockerfile", "FROM --platform=x\n", `names no image`},
 		{"floating ADD", "Dockerfile", "FROM x:1\nADD https://h/r.git /s\n", `names no revision`},
 		{"definition of a library", "t.def", "Bootstrap: library\nFrom: x\n", `t.def:1:1: Bootstrap: "library" takes its base from`},
+		{"Dockerfile with an open here-document", "Dockerfile", "FROM x:1\nRUN cat <<EOF\nFROM y:1\n", `Dockerfile:2:1: RUN: "<<EOF" is a here-document that is not closed`},
+		{"Dockerfile with two escapes", "Dockerfile", "FROM x:1\nRUN echo a\\\\\nFROM y:1\n", `Dockerfile:2:11: ends in two escape characters`},
+		{"definition with a registry", "t.def", "Bootstrap: docker\nRegistry: r.example.com\nFrom: x:1\n", `t.def:2:1: Registry: "r.example.com" is put before the image`},
 		{"definition of a template", "t.def", "Bootstrap: docker\nFrom: x:{{ V }}\n", `is a template`},
 		{"binary", "Dockerfile", "FROM x\x00\n", `holds a NUL byte`},
 	} {
