@@ -49,7 +49,7 @@ type instruction struct {
 	name  string
 	words []word
 	at    int
-	rest  word // everything behind the name
+	rest  string // everything behind the name
 }
 
 var (
@@ -166,7 +166,7 @@ func (r *dockerfileReader) next(at int) (instruction, int) {
 	}
 	i := r.split(bytesOf)
 	if i.name == "RUN" || i.name == "COPY" || i.name == "ADD" {
-		for _, w := range shellWords(i.rest.text) {
+		for _, w := range shellWords(i.rest) {
 			m := heredoc.FindStringSubmatch(w)
 			if m == nil {
 				continue
@@ -232,36 +232,38 @@ func shellWords(line string) (words []string) {
 func (r *dockerfileReader) split(places []int) (i instruction) {
 	data := r.spec.source.data
 	var words []word
-	var w *word
-	for _, at := range places {
-		c := data[at]
-		if c == ' ' || c == '\t' {
-			w = nil
+	leading := 0
+	for n := 0; n < len(places); {
+		if isBlank(data[places[n]]) {
+			n++
 			continue
 		}
-		if w == nil {
-			words = append(words, word{start: at})
-			w = &words[len(words)-1]
+		from := n
+		if len(words) == 0 {
+			leading = n
 		}
-		w.text += string(c)
-		w.at = append(w.at, at)
-		w.end = at + 1
+		for n < len(places) && !isBlank(data[places[n]]) {
+			n++
+		}
+		words = append(words, word{text: textAt(data, places[from:n]), at: places[from:n:n], start: places[from], end: places[n-1] + 1})
 	}
 	if len(words) == 0 {
 		return i
 	}
 	i.name, i.at, i.words = strings.ToUpper(words[0].text), words[0].start, words[1:]
-	var rest strings.Builder
-	for _, at := range places {
-		if at >= words[0].end {
-			rest.WriteByte(data[at])
-		}
-	}
-	i.rest.text = rest.String()
+	i.rest = textAt(data, places[len(words[0].at)+leading:])
 	if i.name == "ONBUILD" && len(i.words) > 0 {
 		i.name, i.words = strings.ToUpper(i.words[0].text), i.words[1:]
 	}
 	return i
+}
+
+func textAt(data []byte, places []int) string {
+	var text strings.Builder
+	for _, at := range places {
+		text.WriteByte(data[at])
+	}
+	return text.String()
 }
 
 func (r *dockerfileReader) instruction(i instruction) {
