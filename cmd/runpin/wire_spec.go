@@ -77,10 +77,7 @@ func readSpec(path string, data []byte, declared []string) (*jobspec.Spec, error
 
 // specsReader reads job specs, and knows by recorder/process which word of a command of docker or podman is the image.
 func specsReader() jobspec.Reader {
-	return jobspec.Reader{ContainerImage: func(argv []string) (int, error) {
-		c, err := process.ReadContainerCommand(argv)
-		return c.Image, err
-	}}
+	return jobspec.Reader{ContainerImage: process.ImageOperand}
 }
 
 func parseFields(declared []string) (fields []jobspec.Field, err error) {
