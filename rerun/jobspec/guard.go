@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"bytes"
+	"path"
 	"regexp"
 	"strings"
 
@@ -18,6 +19,9 @@ var (
 	guardLine = regexp.MustCompile(`(?m)^printf '%s  %s\\n' ([0-9a-f]{64}) '([^'\r\n]+)' \| sha256sum --check --status - \|\| \{ [^\r\n]* \}` + guardMark + `\r?$`)
 	plainPath = regexp.MustCompile(`^[A-Za-z0-9._/+=:,@~-]+$`)
 )
+
+// hashedFiles are the image files that the recorder takes for such.
+var hashedFiles = map[string]bool{".sif": true, ".sqsh": true, ".squashfs": true}
 
 // findGuards notes the guards of a script.
 func (r *textReader) findGuards() {
@@ -43,6 +47,10 @@ func (r *scriptReader) file(field string, w word) {
 			have.Also = append(have.Also, field)
 			return
 		}
+	}
+	if !hashedFiles[strings.ToLower(path.Ext(w.text))] {
+		r.problem(w.start, ProblemElsewhere, field, w.text, "is a directory, or a file of a kind that runpin does not hash; it hashes .sif, .sqsh and .squashfs")
+		return
 	}
 	if r.moves && !strings.HasPrefix(w.text, "/") {
 		r.problem(w.start, ProblemWritten, field, w.text, "is a relative path in a script that changes its directory; write it from the root")

@@ -147,6 +147,7 @@ func TestTextProblems(t *testing.T) {
 		{"pull that may not happen", "f.sh", head + "[ -f t.sif ] || apptainer pull --force t.sif docker://x:1\napptainer exec t.sif y\n", `f.sh:4:16: apptainer exec: "t.sif" may be an older file`},
 		{"pull that may fail", "f.sh", head + "apptainer pull t.sif docker://x:1\napptainer exec t.sif y\n", `"t.sif" may be an older file`},
 		{"pull before set -e", "f.sh", head + "apptainer pull t.sif docker://x:1\nset -e\napptainer exec t.sif y\n", `"t.sif" may be an older file`},
+		{"a sandbox", "f.sh", head + "apptainer exec /images/box y\n", `f.sh:3:16: apptainer exec: "/images/box" is a directory, or a file of a kind that runpin does not hash`},
 		{"build of a definition", "f.sh", head + "apptainer build t.sif t.def\n", `builds an image while the job runs`},
 		{"relative file elsewhere", "f.sh", head + "cd /scratch\napptainer exec t.sif y\n", `f.sh:4:16: apptainer exec: "t.sif" is a relative path in a script that changes its directory`},
 		{"relative file in another directory", "f.sh", "#!/bin/bash\n#SBATCH --chdir=/scratch\napptainer exec t.sif y\n", `is a relative path`},
