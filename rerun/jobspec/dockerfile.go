@@ -35,7 +35,6 @@ type dockerfileReader struct {
 	args   map[string]dockerArg // ARGs before the first FROM
 	stages map[string]bool
 	from   int // how many FROMs there were
-	onto   map[int]bool
 }
 
 type dockerArg struct {

@@ -65,6 +65,10 @@ func (r *scriptReader) file(field string, w word) {
 		return
 	}
 	base := w.text[lastSlash(w.text)+1:]
+	if strings.Trim(base, ".") == "" {
+		r.problem(w.start, ProblemElsewhere, field, w.text, "is a directory, which has no hash; name an image of a registry or a file")
+		return
+	}
 	if dot := strings.IndexByte(base, '.'); dot > 0 {
 		base = base[:dot]
 	}

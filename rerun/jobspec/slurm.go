@@ -217,19 +217,21 @@ func (r *scriptReader) directives() {
 // leftOver tells of every sign of a container that no rule above has dealt with: in a text, a here-document, an assignment.
 func (r *scriptReader) leftOver() {
 	data := r.spec.source.data
-	within := func(spans []span, at int) bool {
+	done := make([]bool, len(data)+1) // bytes that were understood, told, or are comments
+	for _, spans := range [][]span{r.seen, r.comments} {
 		for _, s := range spans {
-			if at >= s.start && at < s.end {
-				return true
+			for i := s.start; i < s.end; i++ {
+				done[i] = true
 			}
 		}
-		return false
 	}
 	for _, m := range signs.FindAllIndex(data, -1) {
-		if within(r.seen, m[0]) || within(r.comments, m[0]) {
+		if done[m[0]] {
 			continue
 		}
 		r.problem(m[0], ProblemElsewhere, "", string(data[m[0]:m[1]]), "stands where runpin cannot tell what it starts; write the command out, with the image in it")
-		r.seen = append(r.seen, span{m[0], lineEnd(data, m[0])})
+		for i := m[0]; i < lineEnd(data, m[0]); i++ {
+			done[i] = true
+		}
 	}
 }

@@ -133,8 +133,28 @@ var (
 func (r *scriptReader) findConstants(tree *syntax.File) {
 	count := map[string]int{}
 	known := true
+	var within []bool // whether each node around is arithmetic, in which names are set without a $
+	inArithmetic := 0
 	syntax.Walk(tree, func(n syntax.Node) bool {
+		if n == nil {
+			if within[len(within)-1] {
+				inArithmetic--
+			}
+			within = within[:len(within)-1]
+			return true
+		}
+		arithmetic := false
+		switch n.(type) {
+		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.CStyleLoop:
+			arithmetic = true
+			inArithmetic++
+		}
+		within = append(within, arithmetic)
 		switch n := n.(type) {
+		case *syntax.Lit:
+			if inArithmetic > 0 {
+				count[n.Value] += 2
+			}
 		case *syntax.Assign:
 			if n.Name != nil {
 				count[n.Name.Value]++
@@ -148,13 +168,6 @@ func (r *scriptReader) findConstants(tree *syntax.File) {
 			if n.Exp != nil && (n.Exp.Op == syntax.AssignUnset || n.Exp.Op == syntax.AssignUnsetOrNull) && n.Param != nil {
 				count[n.Param.Value] += 2
 			}
-		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.CStyleLoop:
-			syntax.Walk(n, func(inner syntax.Node) bool {
-				if lit, ok := inner.(*syntax.Lit); ok {
-					count[lit.Value] += 2
-				}
-				return true
-			})
 		case *syntax.CallExpr:
 			if len(n.Args) == 0 {
 				return true
@@ -294,6 +307,7 @@ func (r *scriptReader) call(words []word, output bool) {
 	}
 	r.container(field, words)
 	r.apptainer(words)
+	tries := 0
 	for i, w := range words {
 		engine := r.program(w)
 		if engine == "" {
@@ -312,8 +326,14 @@ func (r *scriptReader) call(words []word, output bool) {
 		if !known {
 			continue
 		}
-		if engines[engine] && r.engine != nil && r.engineRun(engine, words[i:]) {
-			return
+		if engines[engine] {
+			if tries++; tries > maxEngines {
+				r.problem(w.start, ProblemElsewhere, engine, "", "is named too often in one command")
+				return
+			}
+			if r.engine != nil && r.engineRun(engine, words[i:]) {
+				return
+			}
 		}
 		for _, action := range actions {
 			if action == "" || i+1 < len(words) && words[i+1].text == action {

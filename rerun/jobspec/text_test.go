@@ -223,36 +223,3 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
-
-// What is hostile is refused or read in bounded time; the test's own limit is the judge.
-func TestTextBounded(t *testing.T) {
-	const n = maxScript
-	fill := func(head, part string) []byte { return []byte(head + strings.Repeat(part, (n-len(head))/len(part))) }
-	for _, tc := range []struct {
-		name, file string
-		data       []byte
-		refused    bool
-	}{
-		{"stages", "Dockerfile", fill("", "FROM x AS a\n"), true},
-		{"continued", "Dockerfile", fill("FROM x\nRUN a", " \\\n<<A"), false},
-		{"here-documents", "Dockerfile", fill("FROM x\nRUN", " <<A"), false},
-		{"one word", "Dockerfile", fill("FROM ", "x"), false},
-		{"mounts", "Dockerfile", fill("FROM x\nRUN --mount=a", ",from=x"), true},
-		{"defaults", "Dockerfile", fill("ARG A=x\n", "FROM ${A:-$A}\n"), false},
-		{"stages of a definition", "a.def", fill("", "Bootstrap: docker\nFrom: x\n"), true},
-		{"constants", "a.sbatch", fill("#!/bin/sh\nI=x\n", "docker run $I\n"), false},
-		{"signs", "a.sbatch", fill("#!/bin/sh\n", "a.sif\n"), false},
-		{"signs in comments", "a.sbatch", fill("#!/bin/sh\n", "#docker://\n"), false},
-		{"options", "a.sbatch", fill("#!/bin/sh\napptainer", " -a b"), false},
-		{"engines", "a.sbatch", fill("#!/bin/sh\nx", " docker run"), false},
-		{"files", "a.sbatch", fill("#!/bin/sh\n", "srun --container-image=/x.sif y\n"), false},
-		{"arithmetic", "a.sbatch", fill("#!/bin/sh\n", "((a=((b))))\n"), true},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			_, err := Reader{ContainerImage: engineArgv}.Read(tc.file, tc.data)
-			if refused := err != nil; refused != tc.refused {
-				t.Errorf("got %v", err)
-			}
-		})
-	}
-}
