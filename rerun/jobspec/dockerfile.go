@@ -409,7 +409,8 @@ func (r *dockerfileReader) image(field string, w word) {
 func (r *dockerfileReader) source(w word) {
 	found, isCode, hasRevision := findCodeURL(w.text)
 	u, err := url.Parse(w.text)
-	if !isCode || err != nil || u.Scheme == "" || !strings.HasSuffix(found.repository, ".git") && !hasRevision {
+	short := strings.HasPrefix(w.text, "git@") // git's short form for ssh
+	if !isCode || !short && (err != nil || u.Scheme == "") || !strings.HasSuffix(found.repository, ".git") && !hasRevision {
 		return
 	}
 	if strings.Contains(w.text, "$") {

@@ -162,6 +162,15 @@ func (r *scriptReader) findConstants(tree *syntax.File) {
 					count[n.Name.Value]++
 				}
 			}
+		case *syntax.DeclClause:
+			for _, a := range n.Args {
+				switch v := n.Variant.Value; {
+				case a.Name != nil && a.Naked && a.Value == nil && (v == "export" || v == "readonly"):
+					count[a.Name.Value]-- // it sets nothing
+				case a.Name == nil && a.Value != nil && strings.HasPrefix(a.Value.Lit(), "-") && strings.Contains(a.Value.Lit(), "n") && v != "export":
+					known = false // a variable of this kind sets another one
+				}
+			}
 		case *syntax.WordIter:
 			count[n.Name.Value] += 2
 		case *syntax.ParamExp:

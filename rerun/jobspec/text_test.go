@@ -3,8 +3,12 @@ package jobspec
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -48,6 +52,7 @@ func TestTextPins(t *testing.T) {
 		{"instance", "job.sbatch", "#!/bin/bash\napptainer instance start docker://team/t:1 name\n", []string{"docker://team/t@D name"}},
 		{"oras", "job.sbatch", "#!/bin/bash\napptainer exec oras://ghcr.io/team/t:1 x\n", []string{"oras://ghcr.io/team/t@D x"}},
 		{"pull", "job.sbatch", "#!/bin/bash\napptainer pull t.sif docker://team/t:1\n", []string{"t.sif docker://team/t@D"}},
+		{"an exported constant", "job.sbatch", "#!/bin/sh\nIMAGE=team/t:1\nexport IMAGE\ndeclare -r OTHER=team/u:2\npodman run $IMAGE x\npodman run $OTHER y\n", []string{"\nIMAGE=team/t:1@D\nexport IMAGE\n", "OTHER=team/u:2@D\n"}},
 		{"an engine in a variable", "job.sbatch", "#!/bin/sh\nDOCKER=podman\n$DOCKER run team/t:1 x\n\"${DOCKER}\" pull team/u:2\n", []string{"run team/t:1@D x", "pull team/u:2@D"}},
 		{"an image that is mounted", "job.sbatch", "#!/bin/sh\npodman run --mount type=image,src=team/d:1,dst=/d --mount=type=image,target=/e,source=team/e:1 team/t:1 --mount type=image,src=no\n",
 			[]string{"src=team/d:1@D,dst", "source=team/e:1@D team/t:1@D --mount"}},
@@ -64,7 +69,7 @@ func TestTextPins(t *testing.T) {
 		{"Dockerfile", "Dockerfile", "# syntax=docker/dockerfile:1\nARG BASE=python:3.12\nFROM --platform=$BUILDPLATFORM golang:1.26 AS build\nRUN --mount=type=bind,from=team/tools:2,target=/t make\nFROM ${BASE}\nCOPY --from=build /x /x\nCOPY --from=team/files:3 /y /y\nCOPY --from=0 /z /z\nRUN <<EOF\nFROM not:1\nEOF\nFROM scratch\n",
 			[]string{"# syntax=docker/dockerfile:1@D", "ARG BASE=python:3.12@D", "golang:1.26@D AS build", "from=team/tools:2@D,target", "FROM ${BASE}\n", "--from=build", "--from=team/files:3@D /y", "FROM not:1\n"}},
 		{"Dockerfile continued", "sub/Dockerfile.gpu", "\xEF\xBB\xBF# escape=`\r\nfrom `\r\n  # a note\r\n\r\n  alpine:3.20 `\r\n  as base\r\nFROM base\r\nONBUILD COPY --from=team/x:1 a b\r\n", []string{"  alpine:3.20@D `\r\n", "--from=team/x:1@D a"}},
-		{"Dockerfile default in place", "Containerfile", "ARG A\nFROM ${A:-debian:12}\nADD https://git.example.com/r.git#main:sub /src\n", []string{"${A:-debian:12@D}", "r.git#" + strings.Repeat("c", 40) + ":sub"}},
+		{"Dockerfile default in place", "Containerfile", "ARG A\nFROM ${A:-debian:12}\nADD https://git.example.com/r.git#main:sub /src\nADD git@git.example.com:team/s.git#v1 /s\n", []string{"team/s.git#" + strings.Repeat("c", 40) + " /s", "${A:-debian:12@D}", "r.git#" + strings.Repeat("c", 40) + ":sub"}},
 		{"Dockerfile default of an ARG first", "Dockerfile", "ARG A=alpine:1\nARG B=\nFROM ${A:-debian:12}\nFROM ${B:-debian:12}\n", []string{"ARG A=alpine:1@D", "FROM ${A:-debian:12}\n", "FROM ${B:-debian:12@D}\n"}},
 		{"Dockerfile here-strings", "Dockerfile", "# syntax=team/front:1 x=y\nFROM x:1\nRUN cat <<<EOF && echo \"<<NO\" '<<NO' $((1<<2))\nRUN <<-'A' cat && <<B cat\n\tFROM no:1\n\tA\nFROM no:2\nB\nFROM y:1\n",
 			[]string{"syntax=team/front:1@D x=y", "FROM x:1@D", "FROM y:1@D", "FROM no:2\n"}},
@@ -135,6 +140,7 @@ func TestTextProblems(t *testing.T) {
 		{"variable set behind its use", "f.sh", head + "docker run $I\nI=a:1\n", `is made by the shell`},
 		{"variable that is read", "f.sh", head + "I=a:1\nread I\ndocker run $I\n", `is made by the shell`},
 		{"variable another file may set", "f.sh", head + "I=a:1\n. ./env\ndocker run $I\n", `is made by the shell`},
+		{"variable set through another", "f.sh", head + "I=a:1\ndeclare -n J=I\nJ=b:1\ndocker run $I\n", `is made by the shell`},
 		{"part of a variable", "f.sh", head + "T=1\ndocker run a:$T\n", `is made by the shell`},
 		{"command in a text", "f.sh", head + "echo 'docker run x:1' | bash\n", `stands where runpin cannot tell what it starts`},
 		{"command into a file", "f.sh", head + "echo apptainer --quiet exec x.sif > y.sh\n", `stands where runpin cannot tell what it starts`},
@@ -175,6 +181,129 @@ func TestTextProblems(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// textWriter makes a Dockerfile in one of the many ways in which the same can be written, and gives it with every image replaced by a digest's pin.
+type textWriter struct {
+	*rand.Rand
+	plain, pinned strings.Builder
+	images        int
+}
+
+func (w *textWriter) one(of ...string) string { return of[w.IntN(len(of))] }
+
+func (w *textWriter) text(s string) {
+	w.plain.WriteString(s)
+	w.pinned.WriteString(s)
+}
+
+func (w *textWriter) image() {
+	repository := w.one("x", "team/x", "registry.example.com:5000/a/b", "localhost/x")
+	tag := w.one("", ":1", ":v1.2-rc.3")
+	w.plain.WriteString(repository + tag + w.one("", "", "@"+string(testDigest("old"))))
+	w.pinned.WriteString(repository + tag + "@" + string(testDigest("new")))
+	w.images++
+}
+
+func (w *textWriter) gap() {
+	w.text(w.one(" ", " ", "  ", "\t", " \\\n  ", " \\\n# a note: FROM no:1\n\n "))
+}
+
+func (w *textWriter) dockerfile() {
+	if w.IntN(3) == 0 {
+		w.text("# " + w.one("syntax", "SYNTAX") + w.one("=", " = "))
+		w.image()
+		w.text("\n")
+	}
+	arg := w.IntN(2) == 0
+	if arg {
+		quote := w.one("", "'", `"`)
+		w.text("ARG BASE=" + quote)
+		w.image()
+		w.text(quote + "\n")
+	}
+	for n := range 1 + w.IntN(3) {
+		w.text(w.one("FROM", "from", "From"))
+		w.gap()
+		if w.IntN(3) == 0 {
+			w.text("--platform=$BUILDPLATFORM")
+			w.gap()
+		}
+		switch {
+		case arg && w.IntN(2) == 0:
+			w.text(w.one("$BASE", "${BASE}", "${BASE:-no:1}"))
+		case n > 0 && w.IntN(3) == 0:
+			w.text("s0")
+		case w.IntN(6) == 0:
+			w.text("scratch")
+		default:
+			w.image()
+		}
+		w.gap()
+		fmt.Fprintf(&w.plain, "AS s%d\n", n)
+		fmt.Fprintf(&w.pinned, "AS s%d\n", n)
+		for range w.IntN(4) {
+			switch w.IntN(5) {
+			case 0:
+				w.text(w.one("", "ONBUILD ") + "COPY --chown=1 --from=")
+				w.image()
+				w.text(" /日本 /b\n")
+			case 1:
+				w.text("COPY --from=" + w.one("s0", "0") + " a b\n")
+			case 2:
+				w.text("RUN --mount=type=bind,from=")
+				w.image()
+				w.text(w.one("", ",target=/t") + " make \"<<no\"\n")
+			case 3:
+				w.text("RUN <<'E' cat\nFROM no:1\nCOPY --from=no:2 a b\nE\n")
+			default:
+				w.text("# FROM no:3\n\nLABEL a=\"FROM no:4\"\n")
+			}
+		}
+	}
+}
+
+// A pin changes the images of a Dockerfile, to what they are pinned to, and no other byte.
+func TestDockerfileProperty(t *testing.T) {
+	for seed := range uint64(1000) {
+		w := &textWriter{Rand: rand.New(rand.NewPCG(seed, 2))}
+		w.dockerfile()
+		plain, want := w.plain.String(), w.pinned.String()
+		if w.IntN(4) == 0 {
+			plain, want = strings.ReplaceAll(plain, "\n", "\r\n"), strings.ReplaceAll(want, "\n", "\r\n")
+		}
+		if w.IntN(4) == 0 {
+			plain, want = "\xEF\xBB\xBF"+plain, "\xEF\xBB\xBF"+want
+		}
+		s, err := Read("Dockerfile", []byte(plain))
+		if err != nil || s.Err() != nil {
+			t.Fatalf("seed %d: %v %v\n%s", seed, err, s, plain)
+		}
+		values := map[string]string{}
+		for _, r := range s.References {
+			if values[r.Key()], err = r.Pin(testDigest("new")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// An ARG that no FROM uses is no image.
+		if len(s.References) != w.images && !(strings.Contains(plain, "BASE=") && len(s.References) == w.images-1) {
+			t.Fatalf("seed %d: %d images, want %d\n%s", seed, len(s.References), w.images, plain)
+		}
+		out, err := s.Pin(values, &Stamp{RunID: testRun})
+		if err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, plain)
+		}
+		if len(s.References) == w.images && string(out) != want {
+			t.Fatalf("seed %d:\n%s", seed, cmp.Diff(want, string(out)))
+		}
+		p, err := Read("Dockerfile", out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same, err := p.Pin(values, nil); err != nil || !bytes.Equal(same, out) {
+			t.Fatalf("seed %d: again %v\n%s", seed, err, same)
+		}
 	}
 }
 
