@@ -47,7 +47,7 @@ _runpin() {
   "note") words="" ;;
   "diff") words="--exit-code --json" ;;
   "check") words="--deep --at --insecure-registry --json" ;;
-  "rerun") words="--execute --on --workdir --output --no-stamp --set --at --secret --tolerance --deep --insecure-registry --json" ;;
+  "rerun") words="--execute --on --workdir --output --no-stamp --set --at --secret --tolerance --deep --insecure-registry --json --as --init-image --git-secret --volume --namespace --image-pull-secret --node-selector" ;;
   "verify") words="--against --tolerance --json" ;;
   "import") words="mlflow --json" ;;
   "import mlflow") words="--project --deleted --json" ;;

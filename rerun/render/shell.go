@@ -1,0 +1,27 @@
+package render
+
+import "io"
+
+func init() { register(shell{}) }
+
+// shell is a script for a machine: what --execute does, without runpin.
+type shell struct{}
+
+func (shell) Name() string   { return "shell" }
+func (shell) Traits() Traits { return Traits{} }
+
+func (shell) Render(w io.Writer, p *Plan) error {
+	text := p.hostScript("/bin/sh", "", Quote(p.Name)) + p.placeData() + p.outputDirs()
+	if p.Dir != "." {
+		text += "mkdir -p -- \"$root\"/" + Quote(p.Dir) + "\ncd -- \"$root\"/" + Quote(p.Dir) + "\n" +
+			"case $(pwd -P)/ in \"$root\"/*) ;; *) echo 'runpin: the working directory leaves the code' >&2; exit 11 ;; esac\n"
+	} else {
+		text += "cd -- \"$root\"\n"
+	}
+	text += p.ready() + p.exports() + "exec"
+	for _, arg := range p.Argv {
+		text += " " + quoteRooted(arg)
+	}
+	_, err := io.WriteString(w, text+"\n")
+	return err
+}
