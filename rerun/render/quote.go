@@ -5,7 +5,7 @@ import "strings"
 // Quote writes s as one word of a POSIX shell that stands for exactly the bytes of s. Everything but a NUL byte can be said so; what comes from a record
 // reaches a shell through this function alone.
 func Quote(s string) string {
-	if s != "" && strings.IndexFunc(s, special) < 0 && s[0] != '-' && s[0] != '=' {
+	if s != "" && strings.IndexFunc(s, special) < 0 && s[0] != '=' {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

@@ -61,6 +61,9 @@ func (p *Plan) placeData() string {
 		at := Quote(path.Join("code", written))
 		fmt.Fprintf(&b, "room %s && if [ -L \"$dir\"/%s ]; then rm -- \"$dir\"/%s; fi\n", at, at, at)
 	}
+	if p.Dir != "." {
+		fmt.Fprintf(&b, "room %s\n", Quote(path.Join("code", p.Dir, "x")))
+	}
 	if b.Len() == 0 {
 		return ""
 	}

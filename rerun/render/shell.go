@@ -12,12 +12,7 @@ func (shell) Traits() Traits { return Traits{} }
 
 func (shell) Render(w io.Writer, p *Plan) error {
 	text := p.hostScript("/bin/sh", "", Quote(p.Name)) + p.placeData() + p.outputDirs()
-	if p.Dir != "." {
-		text += "mkdir -p -- \"$root\"/" + Quote(p.Dir) + "\ncd -- \"$root\"/" + Quote(p.Dir) + "\n" +
-			"case $(pwd -P)/ in \"$root\"/*) ;; *) echo 'runpin: the working directory leaves the code' >&2; exit 11 ;; esac\n"
-	} else {
-		text += "cd -- \"$root\"\n"
-	}
+	text += "cd -- \"$root\"/" + Quote(p.Dir) + "\n"
 	text += p.ready() + p.exports() + "exec"
 	for _, arg := range p.Argv {
 		text += " " + quoteRooted(arg)
