@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -23,13 +25,16 @@ func node(v any) *yaml.Node {
 	switch v := v.(type) {
 	case string:
 		n.SetString(v)
-		n.Style &^= yaml.LiteralStyle
-		if strings.IndexFunc(v, special) >= 0 || v == "" {
-			n.Style = yaml.DoubleQuotedStyle
+		n.Style = yaml.DoubleQuotedStyle
+		if plainWord(v) {
+			n.Style = 0
 		}
 	case literal:
 		n.SetString(string(v))
-		n.Style = yaml.LiteralStyle
+		n.Style = yaml.DoubleQuotedStyle
+		if plainLines(string(v)) {
+			n.Style = yaml.LiteralStyle
+		}
 	case []string:
 		n = &yaml.Node{Kind: yaml.SequenceNode}
 		for _, item := range v {
@@ -51,6 +56,28 @@ func node(v any) *yaml.Node {
 		_ = n.Encode(v) // bool and int
 	}
 	return n
+}
+
+// plainWord says whether s needs no quotes: no reader takes it for anything but text. The encoder knows YAML 1.2; Kubernetes reads 1.1, where yes and no are
+// booleans and 1:30 is a number.
+func plainWord(s string) bool {
+	first := strings.TrimLeft(s, "-./")
+	if first == "" || strings.IndexFunc(s, special) >= 0 || strings.HasSuffix(s, ":") || strings.HasPrefix(s, "---") {
+		return false
+	}
+	switch strings.ToLower(first) {
+	case "null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf":
+		return false
+	}
+	return first[0] >= 'a' && first[0] <= 'z' || first[0] >= 'A' && first[0] <= 'Z'
+}
+
+// plainLines says whether a text can stand in a literal block as it is: whole lines of printable characters, the first of which says how far all are set in.
+func plainLines(text string) bool {
+	if text == "" || text[0] == ' ' || text[0] == '\n' || !strings.HasSuffix(text, "\n") || strings.HasSuffix(text, "\n\n") || !utf8.ValidString(text) {
+		return false
+	}
+	return strings.IndexFunc(text, func(r rune) bool { return r != '\n' && (r == 0xfeff || !unicode.IsPrint(r)) }) < 0
 }
 
 // writeYAML writes a document behind the plan's title.
