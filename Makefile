@@ -8,10 +8,12 @@ export GOFLAGS += -buildvcs=false
 VERSION ?= $(or $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null),dev)
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 MAX_MB := 30
-# The tag leaves out what makes the manual page: only `make docs` needs it. Libraries of which little is used, and that rarely, are built for size (without inlining).
+# The tag leaves out what makes the manual page: only `make docs` needs it. What is used little, or waits for the network anyway, is built for size (without inlining).
 SMALL := k8s.io/... sigs.k8s.io/... github.com/json-iterator/... github.com/fxamacker/... github.com/ProtonMail/... github.com/cloudflare/... golang.org/x/net/... mvdan.cc/... \
 	github.com/go-git/... github.com/docker/... github.com/google/go-containerregistry/... golang.org/x/oauth2/... golang.org/x/text/... golang.org/x/crypto/ssh/... github.com/schollz/... \
-	go.yaml.in/yaml/v2/... github.com/urfave/... github.com/lib/pq/...
+	go.yaml.in/yaml/v2/... github.com/urfave/... github.com/lib/pq/... \
+	net/... crypto/tls crypto/x509/... encoding/asn1 math/big html/... vendor/... text/... log/... \
+	github.com/runpin/runpin/cmd/... github.com/runpin/runpin/recorder/mlflow/... github.com/runpin/runpin/recorder/collect/... github.com/runpin/runpin/recorder/environment/...
 BUILD := CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs $(foreach p,$(SMALL),-gcflags='$(p)=-l') -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: help

@@ -14,11 +14,11 @@ import (
 // readJob finds the references of the job spec and keeps the spec verbatim, unless it holds a secret: then it is withheld as a whole.
 func (p *Planned) readJob() (Spec, error) {
 	job := p.req.Job
-	spec, err := p.r.Specs.ReadSpec(job.Path, job.Data)
+	spec, err := p.r.Specs.ReadSpec(job.Path, job.Data, job.Fields)
 	if err != nil {
 		return Spec{}, err
 	}
-	record := &schema.JobSpec{Format: spec.Format, Path: process.PathOf(job.Path, p.req.WorkDir, p.r.CodeRoot(p.req.WorkDir)), TemplateDigest: spec.Template}
+	record := &schema.JobSpec{Format: spec.Format, Path: process.PathOf(job.Path, p.req.WorkDir, p.r.CodeRoot(p.req.WorkDir)), TemplateDigest: spec.Template, Fields: schema.Texts(job.Fields)}
 	if job.Path == "-" {
 		record.Path = schema.Path{Typed: "-", Base: schema.BaseWorkDir} // it came through a pipe and lies nowhere
 	}
@@ -50,13 +50,15 @@ func (p *Planned) pinJob() error {
 				Err: fmt.Errorf("no registry has the image, so a cluster cannot pull it")})
 		case pin.Pullable() != "" && len(pin.Where) > 0:
 			images[pin.Name] = pin.PinnedReference(true)
+		case pin.FileDigest != "" && len(pin.Where) > 0:
+			images[pin.Name] = string(pin.FileDigest)
 		}
 	}
 	if err := errors.Join(failures...); err != nil && !p.req.BestEffort {
 		return err
 	}
 	for _, pin := range plan.Images {
-		if len(pin.Where) > 0 && pin.PinnedReference(true) == "" { // only with --best-effort does one come this far
+		if len(pin.Where) > 0 && pin.PinnedReference(true) == "" && pin.FileDigest == "" { // only with --best-effort does one come this far
 			plan.Reasons = append(plan.Reasons, schema.Reason{Code: "spec-unpinned", Subject: schema.Text("image:" + pin.Name), Text: "not every image could be pinned, so there is no pinned spec"})
 			return nil
 		}
@@ -70,7 +72,7 @@ func (p *Planned) pinJob() error {
 	if job.NoStamp {
 		stamp = ""
 	}
-	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, SpecPins{Images: images, Code: code}, stamp)
+	pinned, err := p.r.Pinner.PinSpec(job.Path, job.Data, job.Fields, SpecPins{Images: images, Code: code, Datasets: p.pinnedDatasets()}, stamp)
 	if err != nil {
 		return err
 	}

@@ -11,12 +11,12 @@ import (
 // specs reads every spec as one image and one place that fetches code.
 type specs struct{ pins SpecPins }
 
-func (s *specs) ReadSpec(string, []byte) (Spec, error) {
+func (s *specs) ReadSpec(string, []byte, []string) (Spec, error) {
 	return Spec{Format: "kubernetes", Template: schema.SHA256([]byte("t")), Images: []SpecImage{{Name: "main", Ref: "team/trainer:1.4", Where: []string{"job.yaml:1:1"}}},
 		Code: []SpecCode{{Name: "sync", URL: "https://git.example/team/train.git", Rev: "main", Where: []string{"job.yaml:2:1"}}}}, nil
 }
 
-func (s *specs) PinSpec(_ string, data []byte, pins SpecPins, _ schema.RunID) ([]byte, error) {
+func (s *specs) PinSpec(_ string, data []byte, _ []string, pins SpecPins, _ schema.RunID) ([]byte, error) {
 	s.pins = pins
 	return data, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,6 +100,7 @@ type joined struct {
 
 	environment <-chan seenEnvironment // nil once it has been taken
 	pending     []schema.Document      // not reported yet
+	untaken     []schema.Report        // reported, and neither the store nor the spool took it
 	told        bool                   // the start has been reported
 	silent      time.Time              // when the store last failed to answer
 }
@@ -326,33 +328,43 @@ func (j *joined) reportEnd(ctx context.Context, exit Exit, failed error, before 
 	j.flush(ctx)
 }
 
-// flush hands what is pending to the store, or to the spool where the store does not take it.
+// flush hands what is pending to the store, or to the spool where the store does not take it. What neither takes is tried again with the next flush: each report
+// by itself, so that one that is refused for what it says does not take the end of the try with it.
 func (j *joined) flush(ctx context.Context) {
-	report := schema.Report{Documents: j.pending, Blobs: j.staged.take()}
-	j.pending = nil
-	if len(report.Documents) == 0 {
-		return
+	if report := (schema.Report{Documents: j.pending, Blobs: j.staged.take()}); len(report.Documents) > 0 {
+		j.untaken = append(j.untaken, report)
 	}
+	j.pending = nil
+	j.untaken = slices.DeleteFunc(j.untaken, func(report schema.Report) bool { return j.hand(ctx, report) })
+}
+
+// hand reports whether the store or the spool took a report, and warns where the store did not.
+func (j *joined) hand(ctx context.Context, report schema.Report) bool {
 	err := j.store(ctx, report)
 	if err == nil {
-		return
+		return true
+	}
+	last := "it is lost"
+	if j.finished.IsZero() {
+		last = "it is tried again with the next report"
 	}
 	if j.r.Fallback == nil {
-		j.r.warnf("a report of run %s could not be stored: %v", j.req.Run.Short(), err)
-		return
+		j.r.warnf("a report of run %s could not be stored (%v): %s", j.req.Run.Short(), err, last)
+		return false
 	}
 	if j.told && j.finished.IsZero() {
 		// The store cannot hear of this rank, so its silence will mean nothing.
 		lease := j.r.NewLease(SilentInterval)
 		doc := j.document(schema.KindStatus)
 		doc.Status = &schema.StatusChange{To: schema.Running, Started: schema.At(j.started), Lease: &lease, Attempt: j.req.Seat.Attempt}
-		report.Documents = append(report.Documents, doc)
+		report.Documents = append(slices.Clip(report.Documents), doc)
 	}
 	if spoolErr := j.r.Fallback.Save(ctx, report); spoolErr != nil {
-		j.r.warnf("a report of run %s could be kept neither in the store (%v) nor in the spool (%v)", j.req.Run.Short(), err, spoolErr)
-		return
+		j.r.warnf("a report of run %s could be kept neither in the store (%v) nor in the spool (%v): %s", j.req.Run.Short(), err, spoolErr, last)
+		return false
 	}
 	j.r.warnf("the store did not take a report of run %s (%v); it waits in the spool and is folded in by `runpin import`", j.req.Run.Short(), err)
+	return true
 }
 
 func (j *joined) patience() time.Duration { return cmp.Or(j.r.StorePatience, storePatience) }

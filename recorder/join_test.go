@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,6 +164,67 @@ func TestJoinSaysWhatNobodyTakes(t *testing.T) {
 	if !strings.Contains(said.String(), "neither in the store") || !strings.Contains(said.String(), "no space left") {
 		t.Errorf("said %q", said.String())
 	}
+}
+
+// TestJoinTriesAgain: the disk was full when the command started and has room when it ends. What nobody took at the start is not lost.
+func TestJoinTriesAgain(t *testing.T) {
+	for _, c := range []struct {
+		name                 string
+		store, spool         bool // takes reports at the end
+		spooled, warnedOfEnd int
+	}{{"the store is back", true, false, 0, 0}, {"the spool is back", false, true, 2, 2}, {"neither", false, false, 0, 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t)
+			full := errors.New("no space left on device")
+			var ended atomic.Bool
+			until := func(back bool) func(int) error {
+				return func(int) error {
+					if ended.Load() && back {
+						return nil
+					}
+					return full
+				}
+			}
+			l.store.saveErr, l.spool.saveErr = until(c.store), until(c.spool)
+			r := l.recorder(func() (Exit, error) { _, _ = long(); ended.Store(true); return Exit{}, nil })
+			r.Environment = blobEnvironment{}
+			var said []string
+			r.Warn = func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+			if _, err := r.Join(t.Context(), l.request("RANK=0")); err != nil {
+				t.Fatal(err)
+			}
+			if len(said) != 1+c.warnedOfEnd || !strings.Contains(said[0], "tried again") {
+				t.Errorf("said %q", said)
+			}
+			if !c.store && !c.spool {
+				if !strings.Contains(said[len(said)-1], "lost") || len(l.store.reports) != 1 {
+					t.Errorf("said %q; %d reports", said, len(l.store.reports))
+				}
+				return
+			}
+			run := l.fold(t)
+			if run.Status != schema.Succeeded || len(run.Environments) != 1 || len(run.Attempts) != 1 || len(l.spool.reports) != c.spooled {
+				t.Errorf("%s, %d environments, attempts %v, %d reports in the spool", run.Status, len(run.Environments), run.Attempts, len(l.spool.reports))
+			}
+			blobs := 0
+			for _, report := range slices.Concat(l.store.reports, l.spool.reports) {
+				blobs += len(report.Blobs)
+			}
+			if blobs != 1 {
+				t.Errorf("%d blobs arrived", blobs)
+			}
+		})
+	}
+}
+
+// blobEnvironment has a list of packages, which is a blob.
+type blobEnvironment struct{ fixedEnvironment }
+
+func (e blobEnvironment) ReadEnvironment(ctx context.Context, req EnvironmentRequest) (schema.Environment, error) {
+	if _, err := req.Sink.PutBlob(ctx, schema.BlobPackages, strings.NewReader("torch==2.4")); err != nil {
+		return schema.Environment{}, err
+	}
+	return e.fixedEnvironment.ReadEnvironment(ctx, req)
 }
 
 func TestJoinWithoutARunOnlyRuns(t *testing.T) {

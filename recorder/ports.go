@@ -138,7 +138,8 @@ type OutputHasher interface {
 
 // SpecReader finds the image references of a job spec. Implemented by rerun/jobspec, passed in by cmd/runpin: there is one YAML walker.
 type SpecReader interface {
-	ReadSpec(path string, data []byte) (Spec, error)
+	// ReadSpec reads the spec; fields are places that the user declared, such as dataset.train=spec.data.version.
+	ReadSpec(path string, data []byte, fields []string) (Spec, error)
 }
 
 // Spec is what a job spec refers to. Template is the digest of the spec with its references replaced by {image:NAME}.
@@ -146,6 +147,7 @@ type Spec struct {
 	Format   string
 	Images   []SpecImage
 	Code     []SpecCode
+	Datasets []SpecDataset
 	Template schema.Digest
 }
 
@@ -164,15 +166,27 @@ type SpecCode struct {
 	Where []string
 }
 
-// SpecPins are the values that a spec is pinned to, by the name of the reference: a pinned image reference, a full commit.
+// SpecDataset is one place of a job spec that names a dataset. URI is without the version, "" where the place holds the version alone.
+type SpecDataset struct {
+	Name      string
+	URI       string
+	Version   string
+	Immutable bool // the version cannot move
+	Settable  bool // a version can be written there
+	Where     []string
+}
+
+// SpecPins are the values that a spec is pinned to, by the name of the reference: a pinned image reference, a full commit, the
+// version of a dataset.
 type SpecPins struct {
-	Images map[string]string
-	Code   map[string]string
+	Images   map[string]string
+	Code     map[string]string
+	Datasets map[string]string
 }
 
 // SpecPinner rewrites a job spec so that each reference is the given value, and stamps it with the run's id unless stamp is "".
 type SpecPinner interface {
-	PinSpec(path string, data []byte, pins SpecPins, stamp schema.RunID) ([]byte, error)
+	PinSpec(path string, data []byte, fields []string, pins SpecPins, stamp schema.RunID) ([]byte, error)
 }
 
 // Tracker knows what a command told an experiment tracker of its own while it ran. Implemented by recorder/mlflow.

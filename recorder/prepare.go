@@ -234,6 +234,7 @@ func (p *Planned) resolve(ctx context.Context) error {
 		slices.SortFunc(failures, func(a, b error) int { return compareText(a.Error(), b.Error()) })
 		return errors.Join(failures...)
 	}
+	p.datasetsOfSpec()
 	plan.Images = slices.DeleteFunc(plan.Images, func(i schema.ImagePin) bool { return i.Name == "" })
 	if p.hidden != nil {
 		plan.Images = append(plan.Images, *p.hidden)

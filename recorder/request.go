@@ -62,6 +62,7 @@ type OutputRef struct{ Name, URI string }
 type Job struct {
 	Path    string
 	Data    []byte
+	Fields  []string // places that the user declared: image=PATH, code=PATH, dataset.NAME=PATH
 	NoStamp bool
 }
 

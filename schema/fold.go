@@ -91,6 +91,7 @@ type folding struct {
 	statuses    []statement[*StatusChange]
 	outputs     []statement[*Document]
 	begun       map[try]Time
+	persons     map[DocumentID]Time // words of people who named no try, and when they were said
 	nodes       []nodeSeen
 	shared      map[Digest]int // environments without a node, by id: their place in sharedEnvs
 	sharedEnvs  []Environment
@@ -114,6 +115,7 @@ func (f *folding) place(key any, n int) (int, bool) {
 func (f *folding) apply(d *Document) {
 	switch d.Kind {
 	case KindStatus:
+		f.notePerson(d)
 		f.applyStatus(d)
 	case KindObservation:
 		f.applyObservation(d)

@@ -66,6 +66,7 @@ func (f *folding) settleStatus() {
 	if f.inputDrift() != "" {
 		f.Fingerprint = "" // what it was computed from is not what ran
 	}
+	f.placePersons()
 	last := map[int]statement[*StatusChange]{}
 	counted := 0
 	for _, s := range f.statuses {
@@ -80,7 +81,7 @@ func (f *folding) settleStatus() {
 	whole, said := last[noRank]
 	if said && (whole.said.To.Ended() || whole.said.To == Running && whole.said.Lease != nil) {
 		f.take(whole.said)
-		if whole.joined {
+		if _, unread := f.persons[whole.id]; whole.joined || unread {
 			f.sealByRanks()
 		}
 		return

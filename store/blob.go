@@ -75,7 +75,7 @@ type stagedBlob struct {
 	blob   schema.Blob
 	sum    [32]byte
 	small  []byte // compressed
-	plain  []byte // of a small blob
+	plain  []byte // of a short listing, which is indexed at once; nothing else is kept unpacked
 	pieces []piece
 	later  bool
 }
@@ -106,7 +106,9 @@ func (s *Store) stage(ctx context.Context, blobs []schema.Blob) ([]*stagedBlob, 
 			if err != nil {
 				return nil, err
 			}
-			st.plain, st.small = plain, compress(plain)
+			if st.small = compress(plain); isListing(b.Ref.Kind) && len(plain) <= shortListing {
+				st.plain = plain
+			}
 			room -= len(st.small)
 			continue
 		}

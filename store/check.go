@@ -248,7 +248,7 @@ func (c *checker) run(id schema.RunID) error {
 
 // refer notes which blobs and listings a document refers to, and what it erases.
 func (c *checker) refer(d *schema.Document) {
-	refs := blobRefs(d)
+	refs := BlobRefs(d)
 	for _, ref := range refs {
 		if sum, err := hex.DecodeString(ref.Digest.Hex()); err == nil && len(sum) == 32 {
 			c.referred[[32]byte(sum)] = string(d.Run)

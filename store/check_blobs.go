@@ -47,8 +47,8 @@ func (s *Store) verifyBlob(ctx context.Context, sum [32]byte) (int64, error) {
 
 var blobRefType = reflect.TypeFor[schema.BlobRef]()
 
-// blobRefs gives every blob that a document refers to, wherever in it that stands.
-func blobRefs(d *schema.Document) []schema.BlobRef {
+// BlobRefs gives every blob that a document refers to, wherever in it that stands.
+func BlobRefs(d *schema.Document) []schema.BlobRef {
 	var out []schema.BlobRef
 	var walk func(v reflect.Value)
 	walk = func(v reflect.Value) {

@@ -88,11 +88,14 @@ func parseListing(content io.Reader) ([]int64, error) {
 	return slices.Compact(out), nil
 }
 
+func isListing(kind schema.BlobKind) bool {
+	return kind == schema.BlobManifest || kind == schema.BlobChanges
+}
+
 // shortListings indexes the listings that came with the report and are short.
 func (x *indexer) shortListings(staged []*stagedBlob) error {
 	for _, st := range staged {
-		kind := st.blob.Ref.Kind
-		if st.plain == nil || len(st.plain) > shortListing || kind != schema.BlobManifest && kind != schema.BlobChanges {
+		if st.plain == nil {
 			continue
 		}
 		if err := x.listing(st.sum, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(st.plain)), nil }); err != nil {

@@ -81,7 +81,7 @@ func newApp(env *Env) *cli.App {
 		},
 		Commands: []*cli.Command{
 			recordCommand(env), finishCommand(env), collectCommand(env), listCommand(env), showCommand(env), labelCommand(env), noteCommand(env), diffCommand(env), checkCommand(env),
-			rerunCommand(env), verifyCommand(env), importCommand(env), serveCommand(env), storeCommand(env), demoCommand(env), envCommand(env), versionCommand(env),
+			rerunCommand(env), verifyCommand(env), pinCommand(env), lintCommand(env), importCommand(env), serveCommand(env), storeCommand(env), demoCommand(env), envCommand(env), versionCommand(env),
 			helpCommand(env), completionCommand(env), docsCommand(env),
 		},
 	}

@@ -45,7 +45,7 @@ func docsCommand(env *Env) *cli.Command {
 }
 
 func writeDocs(app *cli.App, dir string) error {
-	files := map[string]string{"reference/cli.md": reference(app), "exit-codes.md": exitCodesPage()}
+	files := map[string]string{"reference/cli.md": reference(app), "exit-codes.md": exitCodesPage(), "job-specs.md": specsPage(), "lint.md": lintPage()}
 	man, err := manPage(app)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ func finishCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "finish", Usage: "say how a run ended that something else started", ArgsUsage: "<run>",
 		Description: `For a planned job, or for a run whose recorder was lost: adds outputs, metrics and the final status, and seals the run.
+A full id is enough where the run cannot be read: while the store is away, or with a token that may only append.
 With --pod or --slurm the runtime says what ran, where and how it ended; flags add to that and stand over it.
 Exit code 14 when an image that ran is not the one that was pinned.
 
@@ -51,7 +52,7 @@ Exit code 14 when an image that ran is not the one that was pinned.
 			}
 			run, err := w.store.Run(c.Context, id)
 			if w.store.unread(err) && c.String("pod") == "" && c.String("slurm") == "" {
-				env.warn("what is known of the run cannot be read now: a try that somebody numbered stands over what is said here")
+				env.warn("what is known of the run cannot be read: this is said of the latest of its tries that has begun")
 				run, err = schema.Run{ID: id}, nil
 			}
 			if err != nil {

@@ -15,7 +15,8 @@ func importCommand(env *Env) *cli.Command {
 		Name: "import", Usage: "fold the reports of a spool into the store", ArgsUsage: "[<spool-directory>...]",
 		Description: `A report that is in the store already changes nothing, so importing twice is importing once, in any order, and an import that was interrupted
 goes on when it is started again. Files that the store has are moved to the directory done below the spool; delete that when you like. A file that is damaged, or that the store
-refuses, stays where it is and is named. Without an argument the spools are folded in where reports wait that the store could not take.
+refuses, is named and moved to the directory refused; name that directory to try it again. A file that cannot be read is named and stays. The others are imported all the same,
+also from a spool that cannot be written to. Directories in a spool, one for each node, say, are imported with it, up to two levels deep. Without an argument the spools are folded in where reports wait that the store could not take.
 
 ` + examples("runpin import", "runpin import /shared/runpin-spool", "runpin import /shared/spool-a /shared/spool-b --json"),
 		Flags:       []cli.Flag{jsonFlag()},
@@ -53,6 +54,8 @@ func runImport(env *Env, c *cli.Context) error {
 		bar.clear()
 		total.Reports += done.Reports
 		total.Left += done.Left
+		total.InPlace += done.InPlace
+		total.Refused += done.Refused
 		if done.Already != nil {
 			already := *done.Already
 			if total.Already != nil {
@@ -76,6 +79,12 @@ func runImport(env *Env, c *cli.Context) error {
 	}
 	if total.Left > 0 {
 		env.say("%s stay where they are", plural(int64(total.Left), "file"))
+	}
+	if total.Refused > 0 {
+		env.say("%s that the store cannot take were moved to the directory refused below the spool: `runpin import` tries them again when you name it", plural(int64(total.Refused), "file"))
+	}
+	if total.InPlace > 0 {
+		env.say("the spool cannot be written to: %s stay in it, which the store has now; importing them again changes nothing", plural(int64(total.InPlace), "file"))
 	}
 	return errors.Join(failures...)
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/runpin/runpin/rerun/jobspec"
 )
 
 func versionCommand(env *Env) *cli.Command {
@@ -175,13 +173,15 @@ Looked for in the working directory and upward. A flag beats a variable beats th
   env: [MY_SEED]
   require: [clean]
   label: {team: vision}
+  fields: {image: "spec.workers[].runtime", dataset.train: spec.data.version}   # of job specs; see help formats
 
 Paths are relative to the file. A file in a repository is not trusted: it cannot set the store, insecure registries, images, or anything that acts.`,
 		"formats": `Formats
 
   Tables have a header and relative times on a terminal; in a pipe they are tab-separated, with full digests and RFC 3339 times in UTC.
   --json prints the fields that docs/json.md documents; fields are only ever added.
-  Job specs: objects of Kubernetes as YAML or JSON (` + strings.Join(jobspec.Kinds(), ", ") + `), and batch scripts for sbatch.
+  Job specs (docs/job-specs.md says where each holds what):
+` + specsTopic() + `  For anything else: --field image=PATH, code=PATH, dataset.NAME=PATH, where [] is every element of a list, [NAME] one of it, * every key.
   Metrics: a JSON object, lines of k=v or k: v, or CSV with a header (the last row counts).
   Params: a JSON or YAML object; nested names are joined with dots.`,
 	}

@@ -47,6 +47,7 @@ JOB_COMPLETION_INDEX, NODE_RANK, PET_NODE_RANK, GROUP_RANK or SLURM_NODEID, whic
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			&cli.StringFlag{Name: "job", Usage: "plan the job that `FILE` describes instead of running a command"},
 			&cli.StringFlag{Name: "pinned", Usage: "write the pinned job spec to `FILE`, or - for stdout"},
+			&cli.StringSliceFlag{Name: "field", Usage: "a place of the job spec that runpin does not know: image=`PATH`, code=PATH, dataset.NAME=PATH"},
 			&cli.BoolFlag{Name: "no-stamp", Usage: "do not write the run's id into the pinned spec"},
 			&cli.StringSliceFlag{Name: "code", Usage: "code of the run: [NAME=]`DIR`|git+URL@REV (default: the checkout you are in)"},
 			&cli.BoolFlag{Name: "no-code", Usage: "record no code"},
@@ -126,7 +127,7 @@ func recordRequest(env *Env, c *cli.Context) (req recorder.Request, err error) {
 	if req.In != "" && req.In != "podman" && req.In != "docker" {
 		return req, usageError("use podman or docker", "--in %q", req.In)
 	}
-	return req, errors.Join(recordPins(c, settings, &req), recordValues(c, settings, &req), recordJob(c, &req))
+	return req, errors.Join(recordPins(c, settings, &req), recordValues(c, settings, &req), recordJob(c, settings, &req))
 }
 
 func recordPins(c *cli.Context, settings Settings, req *recorder.Request) error {
@@ -235,7 +236,7 @@ func recordValues(c *cli.Context, settings Settings, req *recorder.Request) erro
 
 const maxJobBytes = 16 << 20
 
-func recordJob(c *cli.Context, req *recorder.Request) error {
+func recordJob(c *cli.Context, settings Settings, req *recorder.Request) error {
 	path := c.String("job")
 	if path == "" {
 		if c.IsSet("pinned") {
@@ -255,8 +256,12 @@ func recordJob(c *cli.Context, req *recorder.Request) error {
 	if err != nil {
 		return &schema.Error{Op: "record.job", Kind: schema.Unpinnable, Subject: path, Err: err, Hint: "give the path of the job spec"}
 	}
-	req.Job = &recorder.Job{Path: path, Data: data, NoStamp: c.Bool("no-stamp")}
-	return nil
+	req.Job = &recorder.Job{Path: path, Data: data, Fields: c.StringSlice("field"), NoStamp: c.Bool("no-stamp")}
+	if !c.IsSet("field") {
+		req.Job.Fields = settings.fields()
+	}
+	_, err = parseFields(req.Job.Fields)
+	return err
 }
 
 func sortedKeys[V any](m map[string]V) []string {

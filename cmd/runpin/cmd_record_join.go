@@ -63,6 +63,7 @@ func runJoin(ctx context.Context, env *Env, c *cli.Context) error {
 		}
 	}
 	result, err := joiner(env, kept).Join(ctx, req)
+	kept.fold(ctx)
 	if err != nil {
 		return refused(recorder.Request{Command: argv}, err)
 	}
@@ -220,6 +221,18 @@ func (s *joinStore) lease(interval time.Duration) schema.Lease {
 		interval = recorder.SilentInterval
 	}
 	return store.CurrentLease(interval)
+}
+
+// fold takes in what had to wait, of this rank and of others on this node: where only ranks report, no other command would.
+func (s *joinStore) fold(ctx context.Context) {
+	if !s.mu.TryLock() { // it is still being waited for
+		return
+	}
+	kept := s.kept
+	s.mu.Unlock()
+	if kept != nil && (kept.runStore != nil || kept.spool != nil) {
+		foldWaiting(ctx, s.env, kept, s.location)
+	}
 }
 
 // close leaves a store alone that is still being waited for: the process is about to end.

@@ -30,6 +30,8 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.StringFlag{Name: "workdir", Usage: "restore into `DIR`, which must not exist or be empty (default: a fresh one in the cache)"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the pinned spec to `FILE`"},
 			&cli.BoolFlag{Name: "no-stamp", Usage: "do not write the run's id into the pinned spec"},
+			&cli.BoolFlag{Name: "resubmit", Usage: "make the spec fit to be submitted again: without what the server set, and under a new name (always so for an object read from a cluster)"},
+			&cli.StringFlag{Name: "name", Usage: "submit it again as `NAME` (default: what the server makes of the old name)"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
 			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`"},
@@ -80,9 +82,12 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if c.Bool("no-stamp") {
 		stamp = ""
 	}
-	spec, err := rerun.PinnedSpec(c.Context, run, w.store, secrets["job"], stamp)
+	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name")})
 	if err != nil {
 		return err
+	}
+	for _, line := range said {
+		env.say("%s", line)
 	}
 	if path := c.String("output"); path != "" {
 		return writeFile(path, spec)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,7 +14,7 @@ func storeMigrateCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "migrate", Usage: "copy the store to another place, and prove that nothing is missing there", ArgsUsage: "<location>",
 		Description: `The other place is a path or postgres://USER@HOST/DATABASE; what it holds already stays. Documents are copied byte for byte. A copy that was interrupted
-goes on where it stopped when it is started again. Leases and tokens are not copied. Nothing is changed in the store that is copied: point RUNPIN_STORE at the new one afterwards.
+goes on where it stopped when it is started again. Reports that wait for the store are folded in first; while some cannot be, nothing is copied. Leases and tokens are not copied. Nothing is changed in the store that is copied: point RUNPIN_STORE at the new one afterwards.
 
 ` + examples("runpin store migrate postgres://runpin@db.example.com/runpin", "runpin store migrate /backups/runpin.db --store postgres://runpin@db.example.com/runpin"),
 		Flags:  []cli.Flag{jsonFlag()},
@@ -36,6 +37,16 @@ func runStoreMigrate(env *Env, c *cli.Context) error {
 	location, err := kindOfStore(args[0]).locate(args[0])
 	if err != nil {
 		return err
+	}
+	source, _, err := storeLocation(env, c)
+	if err != nil {
+		return err
+	}
+	// Reports that wait beside the store belong to it: whoever points RUNPIN_STORE elsewhere afterwards would never see them again.
+	foldBeforeReading(c.Context, env, source)
+	if n := waiting(env, source); n > 0 {
+		return &schema.Error{Op: "store.migrate", Kind: schema.Unavailable, Subject: shownLocation(source), Err: fmt.Errorf("%s still wait for it and would be left behind", plural(int64(n), "report")),
+			Hint: "runpin import, and then again"}
 	}
 	from, err := openDatabase(c.Context, env, c, forReading)
 	if err != nil {

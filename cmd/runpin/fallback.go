@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/runpin/runpin/schema"
+	storehttp "github.com/runpin/runpin/store/http"
 	"github.com/runpin/runpin/store/spool"
 	"github.com/runpin/runpin/store/sqlite"
 )
@@ -71,9 +72,10 @@ func (k *keptRuns) waits(err error) bool {
 	return len(k.fallback) > 0 && unreachable(k.location, err)
 }
 
-// unread reports whether err may only mean that what is asked for cannot be read now: the store is away, or the report that it needs still waits.
+// unread reports whether err may only mean that what is asked for cannot be read here and now: the store is away or a spool, the report that it needs still
+// waits, or the token may only append.
 func (k *keptRuns) unread(err error) bool {
-	return k.waits(err) || k.left > 0 && schema.IsKind(err, schema.NotFound)
+	return err != nil && k.spool != nil || k.waits(err) || k.left > 0 && schema.IsKind(err, schema.NotFound) || errors.Is(err, storehttp.ErrDenied)
 }
 
 // wait keeps a report in the spool because of what the store said, and says so.
@@ -95,16 +97,26 @@ const (
 func foldWaiting(ctx context.Context, env *Env, k *keptRuns, location string) {
 	ctx, cancel := context.WithTimeout(ctx, foldPatience)
 	defer cancel()
+	var into spool.Saver = k.runStore
+	if k.spool != nil {
+		into = k.spool
+	}
 	folded, left := 0, 0
 	for _, dir := range fallbackSpools(env, location) {
+		if k.spool != nil && dir == k.spool.Dir() { // the store is this spool itself
+			continue
+		}
 		files, err := spool.Reports(dir)
 		if err != nil || len(files) == 0 {
 			continue
 		}
-		done, err := spool.Import(ctx, dir, k.runStore, spool.ImportOptions{Limit: foldAtOnce})
+		done, err := spool.Import(ctx, dir, into, spool.ImportOptions{Limit: foldAtOnce})
 		folded += done.Reports
-		if err != nil || len(files) > foldAtOnce {
-			left += len(files) - done.Reports
+		if done.Refused > 0 {
+			env.warn("%s that waited cannot be folded in and were moved to %s: %v", plural(int64(done.Refused), "report"), filepath.Join(dir, "refused"), err)
+		}
+		if rest, err := spool.Reports(dir); err == nil {
+			left += max(0, len(rest)-done.InPlace)
 		}
 	}
 	if folded > 0 {
@@ -115,14 +127,19 @@ func foldWaiting(ctx context.Context, env *Env, k *keptRuns, location string) {
 	}
 }
 
-// foldBeforeReading opens the store for writing where reports wait, so that what is read is whole. One that cannot be written to now is read as it is.
-func foldBeforeReading(ctx context.Context, env *Env, location string) {
-	waits := 0
+// waiting counts the reports that wait for a store.
+func waiting(env *Env, location string) (n int) {
 	for _, dir := range fallbackSpools(env, location) {
 		if files, err := spool.Reports(dir); err == nil {
-			waits += len(files)
+			n += len(files)
 		}
 	}
+	return n
+}
+
+// foldBeforeReading opens the store for writing where reports wait, so that what is read is whole. One that cannot be written to now is read as it is.
+func foldBeforeReading(ctx context.Context, env *Env, location string) {
+	waits := waiting(env, location)
 	if waits == 0 {
 		return
 	}

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/schema"
 	"github.com/runpin/runpin/store"
 	"github.com/runpin/runpin/store/spool"
@@ -197,6 +199,14 @@ func (k *keptRuns) Save(ctx context.Context, report schema.Report) error {
 		return k.wait(ctx, report, err)
 	}
 	return err
+}
+
+// lease: a spool takes no beats, so its reader must not expect any.
+func (k *keptRuns) lease(interval time.Duration) schema.Lease {
+	if k.spool != nil {
+		interval = max(interval, recorder.SilentInterval)
+	}
+	return store.CurrentLease(interval)
 }
 
 // Beat implements recorder.Beater.

@@ -32,6 +32,8 @@ type Settings struct {
 	Env      []string          `yaml:"env"`
 	Require  []string          `yaml:"require"`
 	Label    map[string]string `yaml:"label"`
+	Fields   map[string]paths  `yaml:"fields"`
+	Lint     lintSettings      `yaml:"lint"`
 
 	path string
 }
@@ -64,7 +66,7 @@ func parseSettings(env *Env, path string, data []byte) (Settings, error) {
 	if err := yaml.Unmarshal(data, &keys); err != nil {
 		return bad(err)
 	}
-	known := []string{"project", "platform", "metrics", "dataset", "model", "output", "param", "env", "require", "label"}
+	known := []string{"project", "platform", "metrics", "dataset", "model", "output", "param", "env", "require", "label", "fields", "lint"}
 	for key := range keys {
 		if slices.Contains(untrustedKeys, key) {
 			env.warn("%s: %q is ignored: a file in a repository cannot set it; use the command line or RUNPIN_%s", path, key, strings.ToUpper(strings.ReplaceAll(key, "-", "_")))
@@ -77,6 +79,28 @@ func parseSettings(env *Env, path string, data []byte) (Settings, error) {
 		return bad(err)
 	}
 	return s, nil
+}
+
+// paths are one path or several.
+type paths []string
+
+// UnmarshalYAML takes a text for a list of one.
+func (p *paths) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		*p = paths{n.Value}
+		return nil
+	}
+	return n.Decode((*[]string)(p))
+}
+
+// fields gives the declared places of job specs, as --field takes them.
+func (s Settings) fields() (out []string) {
+	for _, what := range sortedKeys(s.Fields) {
+		for _, path := range s.Fields[what] {
+			out = append(out, what+"="+path)
+		}
+	}
+	return out
 }
 
 // readSmall reads a regular file of at most limit bytes.

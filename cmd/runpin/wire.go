@@ -61,7 +61,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	if w.store, err = openRuns(ctx, env, location, mode); err != nil {
 		return nil, err
 	}
-	if mode != forReading && w.store.runStore != nil {
+	if mode != forReading && (w.store.runStore != nil || w.store.spool != nil) {
 		foldWaiting(ctx, env, w.store, location)
 	}
 	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
@@ -80,7 +80,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Launchers: map[string]recorder.Launcher{"local": launcher{local.New()}, "podman": &engine{env: env, name: "podman", insecure: insecure(c)},
 			"docker": &engine{env: env, name: "docker", insecure: insecure(c)}},
 		Saver: w.store, Fallback: fallback, Beat: w.store, Blobs: w.store, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, Determining: environment.Determining,
-		NewLease: store.CurrentLease, Version: version, Host: env.host(), StoreName: location, StoreDirs: storeDirs(location), CI: env.submission(), Now: env.Now,
+		NewLease: w.store.lease, Version: version, Host: env.host(), StoreName: location, StoreDirs: storeDirs(location), CI: env.submission(), Now: env.Now,
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{

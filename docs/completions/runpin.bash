@@ -17,6 +17,8 @@ _runpin() {
        "check") path="check" ;;
        "rerun") path="rerun" ;;
        "verify") path="verify" ;;
+       "pin") path="pin" ;;
+       "lint") path="lint" ;;
        "import") path="import" ;;
        "import mlflow") path="import mlflow" ;;
        "serve") path="serve" ;;
@@ -37,8 +39,8 @@ _runpin() {
     esac
   done
   case "$path" in
-  "") words="record finish collect list show label note diff check rerun verify import serve store demo env version help completion --store --help --color" ;;
-  "record") words="--join --in --image --platform --insecure-registry --job --pinned --no-stamp --code --no-code --dataset --model --param --params --output --metrics --env --name --project --parent --pins-from --label --require --best-effort --id-file --json" ;;
+  "") words="record finish collect list show label note diff check rerun verify pin lint import serve store demo env version help completion --store --help --color" ;;
+  "record") words="--join --in --image --platform --insecure-registry --job --pinned --field --no-stamp --code --no-code --dataset --model --param --params --output --metrics --env --name --project --parent --pins-from --label --require --best-effort --id-file --json" ;;
   "finish") words="--status --exit-code --output --metric --pod --slurm --insecure-registry --metrics" ;;
   "collect") words="--kubeconfig --context --namespace --all-namespaces --watch --since --interval --insecure-registry --json" ;;
   "list") words="--project --status --image --commit --dataset --file --output --param --metric --label --same-as --parent --since --sort --limit --quiet --json" ;;
@@ -47,8 +49,10 @@ _runpin() {
   "note") words="" ;;
   "diff") words="--exit-code --json" ;;
   "check") words="--deep --at --insecure-registry --json" ;;
-  "rerun") words="--execute --on --workdir --output --no-stamp --set --at --secret --tolerance --deep --insecure-registry --json --as --init-image --git-secret --volume --namespace --image-pull-secret --node-selector" ;;
+  "rerun") words="--execute --on --workdir --output --no-stamp --resubmit --name --set --at --secret --tolerance --deep --insecure-registry --json --as --init-image --git-secret --volume --namespace --image-pull-secret --node-selector" ;;
   "verify") words="--against --tolerance --json" ;;
+  "pin") words="--output --check --diff --lock --locked --platform --shape --field --any-image --verify --allow-unpinned --jobs --insecure-registry --json" ;;
+  "lint") words="--preset --rule --require --fail-on --format --offline --field --any-image --jobs --insecure-registry --json" ;;
   "import") words="mlflow --json" ;;
   "import mlflow") words="--project --deleted --json" ;;
   "serve") words="token --listen --tls-cert --tls-key --behind-proxy --uploads --rate --quiet" ;;

@@ -219,21 +219,6 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// Every field of schema.Environment has a class: a new one needs a row in the table.
-func TestClassOfEveryField(t *testing.T) {
-	for _, path := range jsonPaths(t, schema.Environment{}) {
-		if _, ok := classes[path]; !ok && !strings.HasPrefix(path, "lock_files.") && !strings.HasPrefix(path, "reasons.") && !strings.HasPrefix(path, "interpreter.packages.") {
-			t.Errorf("%s has no class", path)
-		}
-	}
-	for field, want := range map[string]string{"cpu.features": Must, "gpus[0].model": Must, "gpus.1.uuid": Noise, "variables.OMP_NUM_THREADS": Must, "variables.LANG": Likely, "variables.MINE": Must,
-		"variables.NCCL_DEBUG": Noise, "facts.python_hash_seed": Must, "facts.glibc": Likely, "facts.new": Likely, "node": Noise, "lock_files[3].digest": Likely, "interpreter.packages.digest": Must, "new": Likely} {
-		if got := Class(field); got != want {
-			t.Errorf("%s is %s, want %s", field, got, want)
-		}
-	}
-}
-
 func TestLockFiles(t *testing.T) {
 	root := tree(t, map[string]string{"uv.lock": "a", "requirements-dev.txt": "b", "requirements.in": "no", "sub/poetry.lock": "c", "sub/deeper/uv.lock": "no", "go.sum": "-> /etc/passwd", "environment.yml/x": "a directory", "Cargo.lock": strings.Repeat("x", maxLockFile+1)})
 	f := readLockFiles(root, filepath.Join(root, "sub"))

@@ -10,7 +10,7 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// The classes of a field: how much a difference in it matters when two runs are compared.
+// The classes of a variable: what may be recorded of it, and what enters the fingerprint. How much a difference matters is said by schema.Compare.
 const (
 	Must   = "must"   // has to match for equal bits
 	Likely = "likely" // can change the result

@@ -70,8 +70,9 @@ type pending struct {
 func (i *Importer) batch(ctx context.Context, convert Converter, runs []Run, report *Report) error {
 	var all []pending
 	var docs []schema.Document
+	ties := map[schema.RunID]*tied{}
 	for _, run := range runs {
-		p, err := i.prepare(ctx, convert, run, report)
+		p, err := i.prepare(ctx, convert, run, ties, report)
 		if err != nil {
 			return err
 		}
@@ -136,18 +137,26 @@ func (r *Report) take(run Run) {
 	}
 }
 
-// prepare finds out what of a run the store lacks.
-func (i *Importer) prepare(ctx context.Context, convert Converter, run Run, report *Report) (pending, error) {
+// prepare finds out what of a run the store lacks. ties are those of the batch that it is part of.
+func (i *Importer) prepare(ctx context.Context, convert Converter, run Run, ties map[schema.RunID]*tied, report *Report) (pending, error) {
 	p := pending{run: run.ID}
 	if id, err := schema.ParseRunID(strings.TrimSpace(run.Tags[TagRunID])); err == nil && run.Tags["mlflow.parentRunId"] == "" {
-		own, last, known, err := i.known(ctx, id)
-		if err != nil {
-			return p, err
+		t := ties[id]
+		if t == nil {
+			own, last, known, err := i.known(ctx, id)
+			if err != nil {
+				return p, err
+			}
+			if known {
+				t = &tied{run: own, last: last}
+				ties[id] = t
+			}
 		}
-		if known {
-			p.count = &report.Recorded
-			if !labelled(own, run.ID) {
-				p.docs = []schema.Document{tie(own, last, run)}
+		if t != nil {
+			full := t.full
+			p.count, p.docs = &report.Recorded, t.to(run)
+			if t.full && !full && i.Warn != nil {
+				i.Warn("run %s: %s", id.Short(), moreRuns)
 			}
 			return p, nil
 		}
@@ -187,27 +196,6 @@ func (i *Importer) known(ctx context.Context, id schema.RunID) (run schema.Run, 
 	}
 	run, err = schema.Fold(docs)
 	return run, last, err == nil, err
-}
-
-// labelled reports whether a run is tied to a run of MLflow already.
-func labelled(run schema.Run, id string) bool {
-	for n := 1; n <= maxTied; n++ {
-		if run.Labels[labelOf(n)] == id {
-			return true
-		}
-	}
-	return false
-}
-
-// tie labels a run that runpin recorded with the run of MLflow that its command logged.
-func tie(own schema.Run, last int64, run Run) schema.Document {
-	n := 1
-	for n < maxTied && own.Labels[labelOf(n)] != "" {
-		n++
-	}
-	doc := event(own.ID, schema.KindLabel, at(last+1), run.ID, labelOf(n))
-	doc.Label = &schema.Label{Set: map[string]string{labelOf(n): run.ID}}
-	return doc
 }
 
 func event(run schema.RunID, kind schema.DocumentKind, when schema.Time, id, about string) schema.Document {

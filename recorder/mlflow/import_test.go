@@ -194,6 +194,53 @@ func TestWhatRunpinRecorded(t *testing.T) {
 	}
 }
 
+// TestManyRunsOfOne: what a command logged side by side is tied run by run, up to a limit, past which it is said; and nothing that stands is taken away.
+func TestManyRunsOfOne(t *testing.T) {
+	for _, n := range []int{2, maxTied, maxTied + 3} {
+		m := &memory{}
+		now := schema.At(at(1760000000000).Time())
+		own := schema.NewRunID(now.Time())
+		base := schema.Document{Schema: schema.SchemaV1, Kind: schema.KindRun, ID: schema.DocumentID(own), Run: own, At: now, Reporter: schema.Reporter{Kind: "runner"},
+			Plan: &schema.Plan{Created: now, Recorder: "runpin test"}}
+		first := schema.Document{Schema: schema.SchemaV1, Kind: schema.KindLabel, ID: schema.NewDocumentID(now.Time()), Run: own, At: now, Reporter: schema.Reporter{Kind: "runner"},
+			Label: &schema.Label{Set: map[string]string{LabelRunID: "aa01"}}}
+		if err := m.Save(t.Context(), schema.Report{Documents: []schema.Document{base, first}}); err != nil {
+			t.Fatal(err)
+		}
+		root := t.TempDir()
+		for i := range n {
+			write(t, fileStore(t, root, "0", fmt.Sprintf("aa%02d", i))+"/tags/"+TagRunID, string(own))
+		}
+		if r := m.bring(t, root); r.Recorded != n {
+			t.Fatalf("%+v", r)
+		}
+		run := m.run(t, own)
+		names := map[string]bool{}
+		for _, label := range LabelNames() {
+			if id := run.Labels[label]; id != "" {
+				names[id] = true
+			}
+		}
+		if len(names) != min(n, maxTied) || run.Labels[LabelRunID] != "aa01" {
+			t.Errorf("%d runs: %v", n, run.Labels)
+		}
+		said := 0
+		for _, o := range run.Observations {
+			for _, r := range o.Reasons {
+				if r.Code == "mlflow-more-runs" {
+					said++
+				}
+			}
+		}
+		if want := map[bool]int{true: 1}[n > maxTied]; said != want {
+			t.Errorf("%d runs: it is said %d times that there are more, want %d", n, said, want)
+		}
+		if before := m.count(); m.bring(t, root).Recorded != n || m.count() != before {
+			t.Errorf("%d runs: again, and %d documents were added", n, m.count()-before)
+		}
+	}
+}
+
 // TestOneBadRun: what the store refuses of one run does not keep the others out, and is said.
 func TestOneBadRun(t *testing.T) {
 	root := t.TempDir()

@@ -48,7 +48,7 @@ func parseRunContext(value string) (map[string]json.RawMessage, error) {
 }
 
 // mergeRunContext gives the value of MLFLOW_RUN_CONTEXT with tags added; "" where what is set already cannot be understood. A tag that the user has set stands, but
-// for runpin's own; those of a run around this one go.
+// for runpin's own; those of a run around this one go. What is set for this very run stays: whoever started it knew the plan, which a rank that joins does not read.
 func mergeRunContext(environ []string, tags map[string]string) string {
 	merged := map[string]json.RawMessage{}
 	if value, set := variableOf(environ, RunContextName); set {
@@ -57,9 +57,13 @@ func mergeRunContext(environ []string, tags map[string]string) string {
 			return ""
 		}
 	}
-	_, nested := merged[ownTag+"run_id"]
+	around, nested := merged[ownTag+"run_id"]
+	same := nested && isRunID(around, tags[ownTag+"run_id"])
 	maps.DeleteFunc(merged, func(k string, _ json.RawMessage) bool {
-		return strings.HasPrefix(k, ownTag) || nested && (strings.HasPrefix(k, "mlflow.source.git.") || k == "mlflow.docker.image.uri")
+		if _, known := tags[k]; same && !known {
+			return false
+		}
+		return strings.HasPrefix(k, ownTag) || nested && !same && (strings.HasPrefix(k, "mlflow.source.git.") || k == "mlflow.docker.image.uri")
 	})
 	size := 0
 	for k, v := range merged {
@@ -81,6 +85,12 @@ func mergeRunContext(environ []string, tags map[string]string) string {
 		return ""
 	}
 	return string(value)
+}
+
+// isRunID reports whether a value of the context is this id of a run.
+func isRunID(value json.RawMessage, id string) bool {
+	var text string
+	return json.Unmarshal(value, &text) == nil && id != "" && strings.EqualFold(text, id)
 }
 
 // runIDFirst: when not all tags fit, the one by which the run is found stays.

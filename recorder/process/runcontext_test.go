@@ -45,6 +45,24 @@ func TestRunContext(t *testing.T) {
 	}
 }
 
+// TestRunContextOfAJoinedRank: the command that started the ranks knew the plan. A rank that joins knows the run's id alone, and keeps what it finds of this run.
+func TestRunContextOfAJoinedRank(t *testing.T) {
+	id := "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	known := map[string]string{"runpin.run_id": id, "runpin.fingerprint": "fp1:x", "runpin.dataset.d": "sha256:1", "mlflow.source.git.commit": "c0ffee", "mlflow.docker.image.uri": "i@sha256:2", "team": "v"}
+	for name, c := range map[string]struct{ joined, want map[string]string }{
+		"the same run":      {map[string]string{"runpin.run_id": id}, known},
+		"written smaller":   {map[string]string{"runpin.run_id": strings.ToLower(id)}, with(known, "runpin.run_id", strings.ToLower(id))},
+		"what it does know": {map[string]string{"runpin.run_id": id, "runpin.dataset.d": "sha256:3"}, with(known, "runpin.dataset.d", "sha256:3")},
+		"another run":       {map[string]string{"runpin.run_id": "01BX5ZZKBKACTAV9WEVGEMMVRZ"}, map[string]string{"runpin.run_id": "01BX5ZZKBKACTAV9WEVGEMMVRZ", "team": "v"}},
+	} {
+		outer := mergeRunContext(nil, known)
+		var got map[string]string
+		if err := json.Unmarshal([]byte(mergeRunContext([]string{RunContextName + "=" + outer}, c.joined)), &got); err != nil || !maps.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+}
+
 func with(tags map[string]string, k, v string) map[string]string {
 	more := maps.Clone(tags)
 	more[k] = v

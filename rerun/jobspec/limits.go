@@ -12,5 +12,6 @@ const (
 	maxLists   = 4         // Lists in Lists
 	maxScript  = 256 << 10 // bytes of a batch script
 	maxOpeners = 20_000    // characters of a batch script that may open a nesting
+	maxEngines = 16        // words docker or podman in one command
 	maxName    = 63        // characters in the name of a pin
 )

@@ -25,14 +25,14 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 	if err := s.Err(); err != nil {
 		return nil, err
 	}
-	var edits []edit
-	var wanted []change
+	var edits []edit // of a batch script
+	c := &changes{spec: s, edits: map[*text][]edit{}, wanted: map[*text][]change{}, stampers: map[*document]*stamper{}}
 	var failures []error
 	names := make(map[string]bool, len(s.References))
 	for _, ref := range s.References {
-		names[ref.Name] = true
-		pinned, given := values[ref.Name]
-		if !given && (ref.Pinned || ref.Kind == KindDataset) || given && pinned == "" {
+		names[ref.Key()] = true
+		pinned, given := values[ref.Key()]
+		if !given && (ref.Pinned || ref.Soft || ref.Kind == KindDataset) || given && pinned == "" {
 			continue
 		}
 		if reason := ref.badPin(pinned); reason != "" {
@@ -43,12 +43,11 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 			continue
 		}
 		if s.script != nil {
-			edits = append(edits, ref.respell(pinned))
+			edits = append(edits, s.respell(ref, pinned))
 			continue
 		}
-		edits = append(edits, edit{ref.token.start, ref.token.end, ref.token.render(ref.prefix + pinned)})
-		for _, v := range ref.nodes {
-			wanted = append(wanted, change{at: v, text: ref.prefix + pinned})
+		if err := c.pin(ref, pinned); err != nil {
+			failures = append(failures, s.referenceError(ref, pinned, err.Error()))
 		}
 	}
 	for name := range values {
@@ -62,19 +61,14 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 		return nil, errors.Join(failures...)
 	}
 	if s.script != nil {
-		return s.pinScript(edits, stamp)
+		return s.pinScript(edits, values, stamp)
 	}
 	if stamp != nil {
-		st := &stamper{spec: s, id: string(stamp.RunID), done: map[any]bool{}}
-		if err := st.all(); err != nil {
+		if err := c.stamp(string(stamp.RunID)); err != nil {
 			return nil, err
 		}
-		edits, wanted = append(edits, st.edits...), append(wanted, st.wanted...)
 	}
-	out, err := s.apply(edits)
-	if err == nil {
-		err = s.verify(out, wanted)
-	}
+	out, err := c.make()
 	if err != nil {
 		return nil, s.brokenError(err, stamp != nil)
 	}
@@ -83,6 +77,17 @@ func (s *Spec) Pin(values map[string]string, stamp *Stamp) ([]byte, error) {
 
 // badPin says why a value cannot stand in a pinned spec.
 func (r Reference) badPin(value string) string {
+	if r.Kind == KindDataset {
+		if value == "" || strings.ContainsAny(value, " \t\r\n'\"\\") {
+			return "is not a version"
+		}
+	}
+	if r.Soft && r.Value == "" {
+		return "stands where no version can be written"
+	}
+	if r.Kind == KindDataset {
+		return ""
+	}
 	if r.Kind == KindCode {
 		if _, err := schema.ParseObjectID(value); value == "" {
 			return "has no recorded commit"
@@ -93,6 +98,12 @@ func (r Reference) badPin(value string) string {
 	}
 	if value == "" {
 		return "has no recorded digest"
+	}
+	if r.File != "" {
+		if !schema.Digest(value).Valid() || !strings.HasPrefix(value, "sha256:") {
+			return "is a file, and the value is not its SHA-256"
+		}
+		return ""
 	}
 	parts, reason := splitReference(value)
 	if reason == "" && parts.digest == "" {
@@ -113,22 +124,48 @@ func (s *Spec) referenceError(ref Reference, pinned, reason string) error {
 // brokenError is for a result that does not read back as intended. With aliases the stamp can reach places where it is not wanted, which is
 // the file's doing; anything else is ours.
 func (s *Spec) brokenError(err error, stamped bool) error {
-	for _, d := range s.docs {
-		if stamped && d.shared {
-			return &schema.Error{Op: "jobspec.stamp", Kind: schema.Unpinnable, Subject: s.File,
-				Err:  fmt.Errorf("the run's id cannot be added where anchors share a container or its metadata: %w", err),
-				Hint: "write the containers out without anchors, or leave the stamp away with --no-stamp"}
+	var place *placeError
+	if errors.As(err, &place) {
+		return &schema.Error{Op: "jobspec.pin", Kind: schema.Unpinnable, Subject: s.File, Err: err}
+	}
+	for _, t := range s.texts {
+		for _, d := range t.docs {
+			if stamped && d.shared {
+				return &schema.Error{Op: "jobspec.stamp", Kind: schema.Unpinnable, Subject: s.File,
+					Err:  fmt.Errorf("the run's id cannot be added where anchors share a container or its metadata: %w", err),
+					Hint: "write the containers out without anchors, or leave the stamp away with --no-stamp"}
+			}
 		}
 	}
 	return &schema.Error{Op: "jobspec.pin", Kind: schema.Internal, Subject: s.File, Err: err}
 }
 
 // Template gives the identity of what the job does, whatever the tags of its images are called: the SHA-256 of the bytes of the file in which
-// every reference, quotes included, is replaced by {image:NAME} (NAME as in [Reference.Name]). It says nothing about a spec that has problems.
+// every reference, quotes included, is replaced by {image:NAME} (NAME as in [Reference.Name]). A soft reference stays as it is. It says nothing about
+// a spec that has problems.
 func (s *Spec) Template() schema.Digest {
 	var edits []edit
+	files := false
 	for _, ref := range s.References {
-		edits = append(edits, edit{ref.token.start, ref.token.end, "{" + ref.Kind + ":" + ref.Name + "}"})
+		if ref.Soft {
+			continue
+		}
+		edits = append(edits, edit{ref.Offset, ref.End, "{" + ref.Kind + ":" + ref.Name + "}"})
+		if ref.File != "" {
+			files = true
+		}
+		if ref.split != nil && ref.split.mapping.entry(ref.split.key) != nil {
+			gone, err := ref.doc.removeEntry(ref.split.mapping, ref.split.key)
+			if err != nil || ref.doc.of.outer != nil {
+				return ""
+			}
+			edits = append(edits, gone)
+		}
+	}
+	if files {
+		for _, g := range s.script.guards {
+			edits = append(edits, edit{g.start, g.end, ""})
+		}
 	}
 	out, err := s.apply(edits)
 	if err != nil {
@@ -144,23 +181,25 @@ type edit struct {
 }
 
 // apply makes all edits at once. Those at one place are made in the order in which they were asked for.
-func (s *Spec) apply(edits []edit) ([]byte, error) {
+func (s *Spec) apply(edits []edit) ([]byte, error) { return s.source.apply(edits) }
+
+func (s *source) apply(edits []edit) ([]byte, error) {
 	sort.SliceStable(edits, func(i, j int) bool { return edits[i].start < edits[j].start })
-	size := len(s.source.data)
+	size := len(s.data)
 	for _, e := range edits {
 		size += len(e.text)
 	}
 	out := make([]byte, 0, size)
 	at := 0
 	for _, e := range edits {
-		if e.start < at || e.end < e.start || e.end > len(s.source.data) {
+		if e.start < at || e.end < e.start || e.end > len(s.data) {
 			return nil, fmt.Errorf("two changes overlap at byte %d", e.start)
 		}
-		out = append(out, s.source.data[at:e.start]...)
+		out = append(out, s.data[at:e.start]...)
 		out = append(out, e.text...)
 		at = e.end
 	}
-	return append(out, s.source.data[at:]...), nil
+	return append(out, s.data[at:]...), nil
 }
 
 // render gives text in the quotes of the token. Pins and run ids have no character that either kind of quote would have to escape.

@@ -23,17 +23,17 @@ func (s *stamper) addEntry(m *value, e entry, prefer ...string) error {
 		if !ok || !s.isSimpleKey(at.key) {
 			continue
 		}
-		if next, ok := s.spec.source.restOfLine(end); ok {
+		if next, ok := s.doc.of.source.restOfLine(end); ok {
 			s.insert(next, at.key.Column, blockEntry(e, s.dash(m)))
 			return nil
 		}
 	}
 	for _, at := range own {
-		key, ok := s.spec.source.offset(at.key.Line, at.key.Column)
+		key, ok := s.doc.of.source.offset(at.key.Line, at.key.Column)
 		if !ok {
 			continue
 		}
-		if head, ok := s.spec.source.lineHead(key); ok && s.isSimpleKey(at.key) {
+		if head, ok := s.doc.of.source.lineHead(key); ok && s.isSimpleKey(at.key) {
 			s.insert(head, at.key.Column, blockEntry(e, s.dash(m)))
 			return nil
 		}
@@ -63,7 +63,7 @@ func (s *stamper) dash(m *value) int {
 			return min(n.Column-e.key.Column, 8)
 		}
 	}
-	for _, d := range s.spec.docs {
+	for _, d := range s.doc.of.docs {
 		for _, p := range d.pods {
 			if spec := p.template.get("spec"); spec != nil && spec != m {
 				if c := spec.entry("containers"); c != nil && c.value.node.Column >= c.key.Column && c.value.node.Style&yaml.FlowStyle == 0 {
@@ -77,7 +77,7 @@ func (s *stamper) dash(m *value) int {
 
 // scalarEnd gives the end of a value that is text or an alias on one line.
 func (s *stamper) scalarEnd(v *value) (int, bool) {
-	src := s.spec.source
+	src := s.doc.of.source
 	if v.via != nil {
 		at, ok := src.offset(v.via.Line, v.via.Column)
 		end := at + 1 + len(v.via.Value)
@@ -101,22 +101,22 @@ func (s *stamper) isSimpleKey(key *yaml.Node) bool {
 
 // colon gives the offset behind the colon of a key.
 func (s *stamper) colon(key *yaml.Node) (int, bool) {
-	t, reason := s.spec.source.locate(key)
+	t, reason := s.doc.of.source.locate(key)
 	if reason != "" {
 		return 0, false
 	}
 	at := t.end
-	for at < len(s.spec.source.data) && s.spec.source.data[at] == ' ' {
+	for at < len(s.doc.of.source.data) && s.doc.of.source.data[at] == ' ' {
 		at++
 	}
-	if at < len(s.spec.source.data) && s.spec.source.data[at] == ':' {
+	if at < len(s.doc.of.source.data) && s.doc.of.source.data[at] == ':' {
 		return at + 1, true
 	}
 	return 0, false
 }
 
 func (s *stamper) addFlowEntry(m *value, own []entry, e entry) error {
-	src := s.spec.source
+	src := s.doc.of.source
 	json := s.isJSON(m)
 	for _, at := range own {
 		end, ok := s.scalarEnd(at.value)
@@ -131,7 +131,7 @@ func (s *stamper) addFlowEntry(m *value, own []entry, e entry) error {
 
 // addFirst adds text as the first element of a flow mapping or list.
 func (s *stamper) addFirst(n *yaml.Node, open byte, text string) error {
-	src := s.spec.source
+	src := s.doc.of.source
 	at, ok := src.offset(n.Line, n.Column)
 	if ok {
 		at, ok = src.skipProperties(at)
@@ -171,7 +171,7 @@ func (s *stamper) isJSON(m *value) bool {
 	for _, i := range m.items {
 		return s.isJSON(i)
 	}
-	for _, d := range s.spec.docs {
+	for _, d := range s.doc.of.docs {
 		if d.value.node.Kind == yaml.MappingNode && len(d.value.entries) > 0 {
 			return d.value.entries[0].key.Style&yaml.DoubleQuotedStyle != 0
 		}
@@ -217,7 +217,7 @@ func (s *stamper) prepend(of *entry, item *value) error {
 
 // dashColumn gives the column of the dash of an item of a block list: only spaces stand between the two.
 func (s *stamper) dashColumn(item *yaml.Node) (int, bool) {
-	src := s.spec.source
+	src := s.doc.of.source
 	at, ok := src.offset(item.Line, item.Column)
 	if !ok {
 		return 0, false
@@ -235,7 +235,7 @@ func (s *stamper) dashColumn(item *yaml.Node) (int, bool) {
 // before adds lines in front of the content of a block collection: right behind the line of its key where that holds nothing else, so that
 // comments stay with what they are about.
 func (s *stamper) before(of *entry, column int, lines []string) error {
-	src := s.spec.source
+	src := s.doc.of.source
 	if of.key != nil && of.value.via == nil {
 		if at, ok := s.colon(of.key); ok {
 			for at < len(src.data) && (src.data[at] == ' ' || src.data[at] == '\t') {
@@ -274,7 +274,7 @@ func (s *stamper) fill(e *entry, v *value) error {
 	}
 	json := e.key.Style&yaml.DoubleQuotedStyle != 0
 	if e.value.node.Value != "" {
-		t, reason := s.spec.source.locate(e.value.node)
+		t, reason := s.doc.of.source.locate(e.value.node)
 		if reason != "" {
 			return errors.New(reason)
 		}

@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -17,6 +18,10 @@ import (
 
 // Reader reads job specs. The zero value knows the table of kinds.
 type Reader struct {
+	// ContainerImage finds the image among the words of a command that starts a container, docker or podman first: its place, or an error that says why
+	// it cannot be told. Without it such commands are problems. Implemented by recorder/process.
+	ContainerImage func(argv []string) (int, error)
+
 	Fields   []Field // further places, declared by the user
 	AnyImage bool    // also take every key called image, wherever it stands, for a reference to an image
 }
@@ -27,61 +32,88 @@ func Read(file string, data []byte) (*Spec, error) { return Reader{}.Read(file, 
 // Read finds the references of a job spec. file names it in messages. An error has kind Unpinnable: the file cannot be read as a job spec at
 // all. What is wrong with single references is in Problems.
 func (rd Reader) Read(file string, data []byte) (*Spec, error) {
-	if isScript(file, data) {
-		return readScript(file, data)
+	if f := textFormatOf(file, data); f != nil {
+		return f.read(rd, file, data)
 	}
-	s := &Spec{File: file, Format: FormatKubernetes}
+	s := &Spec{File: file}
 	roots, src, err := parse(file, data)
 	if err != nil {
 		return nil, err
 	}
 	s.source = src
-	left := maxValues
-	taken := pinNames{}
+	whole := &text{source: src}
+	s.texts = append(s.texts, whole)
+	shared := &reading{Reader: rd, spec: s, file: file, left: maxValues, taken: pinNames{}, datasets: pinNames{}, used: map[Field]bool{}}
 	known := false
 	for i, root := range roots {
-		doc := &document{index: i, root: root}
-		s.docs = append(s.docs, doc)
-		v, x, err := expand(root, left)
+		doc := &document{index: i, root: root, of: whole}
+		whole.docs = append(whole.docs, doc)
+		r, err := shared.open(doc)
 		if err != nil {
 			return nil, s.nodeError(err)
 		}
-		left = x.left
-		doc.value, doc.shared = v, x.shared
-		if v.isNull() {
+		if doc.value.isNull() {
 			continue // an empty document
 		}
-		r := &reader{spec: s, doc: doc, x: x, taken: taken, place: map[*yaml.Node]int{}, told: map[*yaml.Node]bool{}, once: map[Problem]bool{}}
-		known = r.object(v, "", 0) || known
-		r.finish()
+		known = r.document() || known
 		if len(s.References) > maxRefs {
 			return nil, problemsError(file, []Problem{{Line: 1, Reason: fmt.Sprintf("names more than %d images", maxRefs)}})
 		}
 	}
 	for i := range s.References {
 		if s.References[i].Kind == KindCode {
-			s.References[i].Name = taken.next(s.References[i].Name)
+			s.References[i].Name = shared.taken.next(s.References[i].Name)
 		}
+	}
+	for _, f := range rd.Fields {
+		if !shared.used[f] {
+			s.Unused = append(s.Unused, f)
+		}
+	}
+	if s.Format == "" {
+		s.Format = FormatKubernetes
 	}
 	sort.SliceStable(s.Problems, func(i, j int) bool {
 		a, b := s.Problems[i], s.Problems[j]
 		return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
 	})
-	if len(s.References) == 0 && len(s.Problems) == 0 || !known {
+	if !known && len(s.Unused) > 0 {
+		return nil, s.UnusedError()
+	}
+	if !known || len(s.References) == 0 && len(s.Problems) == 0 && !shared.settled {
 		return nil, s.nothing()
 	}
 	return s, nil
 }
 
+// UnusedError is for a declared field that leads nowhere; nil when each leads somewhere. It has kind Invalid.
+func (s *Spec) UnusedError() error {
+	if len(s.Unused) == 0 {
+		return nil
+	}
+	return &schema.Error{Op: "jobspec.field", Kind: schema.Invalid, Subject: s.File, Err: fmt.Errorf("the declared field %s leads nowhere", s.Unused[0]),
+		Hint: "a path is keys joined by dots: spec.workers[].image, spec.params[data].value"}
+}
+
+const whatIsPinned = "`runpin help formats` lists what runpin can pin; for anything else declare the place with --field image=PATH, or look for every key called image with --any-image"
+
+// ErrNothing is what [Reader.Read] wraps for a file that starts nothing that is known: it may be no job spec at all.
+var ErrNothing = errors.New("names no image to run")
+
 // nothing says that the file starts nothing that is known here.
 func (s *Spec) nothing() error {
 	e := &schema.Error{Op: "jobspec.read", Kind: schema.Unpinnable, Subject: s.File,
-		Err: fmt.Errorf("names no image to run"), Hint: "the kinds that runpin can pin are " + strings.Join(Kinds(), ", ")}
+		Err: ErrNothing, Hint: whatIsPinned}
 	if err := s.Err(); err != nil {
-		e.Err = fmt.Errorf("holds no kind that runpin can pin (%s): %w", strings.Join(Kinds(), ", "), err)
+		e.Err = &nothingError{fmt.Errorf("holds no kind that runpin can pin: %w", err)}
 	}
 	return e
 }
+
+// nothingError is ErrNothing with what was found instead.
+type nothingError struct{ error }
+
+func (e *nothingError) Unwrap() []error { return []error{ErrNothing, e.error} }
 
 func (s *Spec) nodeError(err error) error {
 	ne, ok := err.(*nodeError)
@@ -89,7 +121,7 @@ func (s *Spec) nodeError(err error) error {
 		return err
 	}
 	p := Problem{Reason: ne.reason}
-	p.Line, p.Column = s.source.place(ne.node.Line, ne.node.Column)
+	p.Line, p.Column = s.texts[0].place(ne.node)
 	if ne.node.Kind == yaml.ScalarNode {
 		p.Value = ne.node.Value
 	}

@@ -31,13 +31,13 @@ func (s *source) locate(n *yaml.Node) (t token, reason string) {
 	rest := s.data[at:]
 	switch {
 	case n.Style&yaml.DoubleQuotedStyle != 0:
-		value, size, ok := unquoteDouble(rest)
+		value, size, ok := unquoteDouble(rest, nil)
 		if !ok || value != n.Value {
 			return token{}, "is spread over several lines or escaped in a way that is not understood; write it on one line"
 		}
 		return token{at, at + size, '"'}, ""
 	case n.Style&yaml.SingleQuotedStyle != 0:
-		value, size, ok := unquoteSingle(rest)
+		value, size, ok := unquoteSingle(rest, nil)
 		if !ok || value != n.Value {
 			return token{}, "is spread over several lines; write it on one line"
 		}
@@ -63,13 +63,15 @@ func (s *source) skipProperties(at int) (int, bool) {
 	return at, true
 }
 
-// unquoteSingle reads a single-quoted scalar that ends on the line on which it begins.
-func unquoteSingle(b []byte) (value string, size int, ok bool) {
+// unquoteSingle reads a single-quoted scalar that ends on the line on which it begins. at, unless nil, gets the place of each byte of the value and
+// of its end.
+func unquoteSingle(b []byte, at *[]int) (value string, size int, ok bool) {
 	if len(b) == 0 || b[0] != '\'' {
 		return "", 0, false
 	}
 	var out strings.Builder
 	for i := 1; i < len(b); i++ {
+		note(at, i, 1)
 		switch {
 		case b[i] == '\n' || b[i] == '\r':
 			return "", 0, false
@@ -85,12 +87,21 @@ func unquoteSingle(b []byte) (value string, size int, ok bool) {
 	return "", 0, false
 }
 
+func note(at *[]int, place, times int) {
+	if at == nil {
+		return
+	}
+	for range times {
+		*at = append(*at, place)
+	}
+}
+
 // escapes are the one-letter escapes of YAML 1.1 §5.6 (and JSON's).
 var escapes = map[byte]string{'0': "\x00", 'a': "\a", 'b': "\b", 't': "\t", '\t': "\t", 'n': "\n", 'v': "\v", 'f': "\f", 'r': "\r", 'e': "\x1b",
 	' ': " ", '"': `"`, '/': "/", '\\': `\`, '\'': "'", 'N': "\u0085", '_': "\u00a0", 'L': "\u2028", 'P': "\u2029"}
 
-// unquoteDouble reads a double-quoted scalar that ends on the line on which it begins.
-func unquoteDouble(b []byte) (value string, size int, ok bool) {
+// unquoteDouble reads a double-quoted scalar that ends on the line on which it begins. at is as for unquoteSingle.
+func unquoteDouble(b []byte, at *[]int) (value string, size int, ok bool) {
 	if len(b) == 0 || b[0] != '"' {
 		return "", 0, false
 	}
@@ -100,13 +111,16 @@ func unquoteDouble(b []byte) (value string, size int, ok bool) {
 		case '\n', '\r':
 			return "", 0, false
 		case '"':
+			note(at, i, 1)
 			return out.String(), i + 1, true
 		case '\\':
+			start := i
 			i++
 			if i >= len(b) {
 				return "", 0, false
 			}
 			if text, ok := escapes[b[i]]; ok {
+				note(at, start, len(text))
 				out.WriteString(text)
 				continue
 			}
@@ -118,9 +132,11 @@ func unquoteDouble(b []byte) (value string, size int, ok bool) {
 			if err != nil || !utf8.ValidRune(rune(code)) {
 				return "", 0, false
 			}
+			note(at, start, utf8.RuneLen(rune(code)))
 			out.WriteRune(rune(code))
 			i += digits
 		default:
+			note(at, i, 1)
 			out.WriteByte(b[i])
 		}
 	}

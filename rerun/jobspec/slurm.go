@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"sort"
 	"strings"
-	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -17,22 +15,21 @@ import (
 // FormatSlurm is the format of a batch script for sbatch: a shell script with #SBATCH lines.
 const FormatSlurm = "slurm"
 
-// script is what is known of a batch script beside its references.
-type script struct {
-	head   int      // behind the last #SBATCH line that counts, else behind the #! line: where the stamp goes
-	stamps []assign // where RUNPIN_RUN_ID is set
-}
+// FormatShell is the format of a file that holds the command line of a container engine, and of a .bash script.
+const FormatShell = "shell"
 
-// assign is a place that sets the variable of the stamp. plain is set for `export RUNPIN_RUN_ID=ID` on the top level.
-type assign struct {
-	at         int
-	start, end int // of the value
-	value      string
-	plain      bool
-}
+var scriptPlaces = []string{"srun, sbatch, salloc --container-image (pyxis)", "apptainer|singularity exec|run|shell|test docker://REF, oras://REF", "docker|podman run REF", "a variable that is set once and is one of these as a whole"}
 
-// isScript reports whether the file is for sbatch, judging by its content, and by its name where the content leaves it open.
-func isScript(file string, data []byte) bool {
+var slurmFormat = textFormat{name: FormatSlurm, is: isBatch, row: Row{Format: FormatSlurm, Name: "batch script for sbatch", Images: append([]string{"#SBATCH --container-image"}, scriptPlaces...),
+	Elsewhere: []string{"--container (an OCI bundle)", "enroot, shifter, charliecloud, sarus"}, Shape: TagAndDigest, Stamp: "export " + StampVariable + " behind the last #SBATCH line",
+	Notes: []string{"apptainer takes a digest and no tag", "an image file (.sqsh, .sif) is checked by its SHA-256 before the first command"}}}
+
+var shellFormat = textFormat{name: FormatShell, is: isShell, row: Row{Format: FormatShell, Name: "command line of docker or podman, .bash script", Images: scriptPlaces,
+	Elsewhere: []string{"enroot, shifter, charliecloud, sarus"}, Shape: TagAndDigest, Stamp: "export " + StampVariable + " before the first command",
+	Notes: []string{"apptainer takes a digest and no tag", "an image file (.sqsh, .sif) is checked by its SHA-256 before the first command"}}}
+
+// isBatch reports whether the file is for sbatch, judging by its content, and by its name where the content leaves it open.
+func isBatch(file string, data []byte) bool {
 	switch ext := path.Ext(file); {
 	case ext == ".sbatch" || ext == ".slurm":
 		return true
@@ -44,63 +41,80 @@ func isScript(file string, data []byte) bool {
 	return bytes.Contains(data, []byte("\n#SBATCH"))
 }
 
-// scriptReader collects the references of a batch script.
-type scriptReader struct {
-	spec     *Spec
-	taken    pinNames
-	comments []span
-	seen     []span // what was understood, or told as a problem
+// isShell reports a file that is the command line of a container engine, or a script of bash that is not for sbatch.
+func isShell(file string, data []byte) bool {
+	return path.Ext(file) == ".bash" && bytes.HasPrefix(data, []byte("#!")) || isCommandLine(data)
 }
 
-type span struct{ start, end int }
+func isCommandLine(data []byte) bool {
+	for len(data) > 0 { // what a pin puts in front does not count
+		line, rest, _ := bytes.Cut(data, []byte("\n"))
+		if text := bytes.TrimSpace(line); len(text) > 0 && text[0] != '#' && !bytes.HasPrefix(text, []byte("export "+StampVariable+"=")) && !guardLine.Match(line) {
+			break
+		}
+		data = rest
+	}
+	for _, engine := range []string{"docker ", "podman ", "sudo docker ", "sudo podman ", "apptainer ", "singularity ", "srun "} {
+		if bytes.HasPrefix(data, []byte(engine)) {
+			return true
+		}
+	}
+	return false
+}
+
+// scriptReader collects the references of a batch script.
+type scriptReader struct {
+	textReader
+	engine    func([]string) (int, error)
+	comments  []span
+	constants map[string]word       // variables that are set once, to a text
+	piped     map[*syntax.Stmt]bool // statements whose output something may run
+}
 
 // readScript finds the references of a batch script.
-func readScript(file string, data []byte) (*Spec, error) {
+func readScript(rd Reader, file string, data []byte) (*Spec, error) {
 	refuse := func(line, column int, reason string) (*Spec, error) {
-		return nil, problemsError(file, []Problem{{Line: line, Column: column, Reason: reason}})
+		return nil, problemsError(file, []Problem{{Code: ProblemShape, Line: line, Column: column, Reason: reason}})
+	}
+	if err := checkText(file, data, "a script"); err != nil {
+		return nil, err
+	}
+	format := &shellFormat
+	if isBatch(file, data) {
+		format = &slurmFormat
 	}
 	switch {
-	case len(data) > maxScript:
-		return refuse(1, 0, fmt.Sprintf("the file has %d bytes; a batch script has at most %d", len(data), maxScript))
-	case !utf8.Valid(data):
-		return refuse(1+bytes.Count(data[:invalidAt(data)], []byte("\n")), 0, "is not text in UTF-8")
-	case bytes.IndexByte(data, 0) >= 0:
-		return refuse(1+bytes.Count(data[:bytes.IndexByte(data, 0)], []byte("\n")), 0, "is not text: it holds a NUL byte")
 	case openers(data) > maxOpeners:
-		return refuse(1, 0, "has too many parts for a batch script")
-	case !bytes.HasPrefix(data, []byte("#!")):
+		return refuse(1, 0, "has too many parts for a script")
+	case format == &slurmFormat && !bytes.HasPrefix(data, []byte("#!")):
 		return refuse(1, 1, "does not begin with #!, so sbatch refuses it")
 	}
-	interpreter := interpreterOf(data)
-	if !shells[interpreter] {
-		return refuse(1, 1, fmt.Sprintf("is a script for %q; runpin reads scripts for sh, bash, dash, ksh and zsh", schema.Shorten(interpreter, 80)))
+	if bytes.HasPrefix(data, []byte("#!")) {
+		if interpreter := interpreterOf(data); !shells[interpreter] {
+			return refuse(1, 1, fmt.Sprintf("is a script for %q; runpin reads scripts for sh, bash, dash, ksh and zsh", schema.Shorten(interpreter, 80)))
+		}
 	}
-	s := &Spec{File: file, Format: FormatSlurm, source: newSource(data), script: &script{}}
+	s := &Spec{File: file, Format: format.name, source: newSource(data), script: &script{reader: rd, format: format}}
 	tree, err := syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)).Parse(bytes.NewReader(data), file)
 	if err != nil {
 		return nil, s.shellError(err)
 	}
-	r := &scriptReader{spec: s, taken: pinNames{}}
+	r := &scriptReader{textReader: textReader{spec: s, taken: pinNames{}}, engine: rd.ContainerImage, constants: map[string]word{}, piped: map[*syntax.Stmt]bool{}}
 	syntax.Walk(tree, func(n syntax.Node) bool {
 		if c, ok := n.(*syntax.Comment); ok {
 			r.comments = append(r.comments, span{int(c.Pos().Offset()), lineEnd(data, int(c.Pos().Offset()))})
 		}
 		return true
 	})
+	r.findGuards()
+	r.findConstants(tree)
 	r.directives()
 	r.commands(tree)
 	r.leftOver()
-	for i := range s.References {
-		s.References[i].Name = r.taken.next(s.References[i].Name)
+	if format == &shellFormat && len(s.References) == 0 && len(s.Problems) == 0 {
+		return nil, s.nothing()
 	}
-	sort.SliceStable(s.Problems, func(i, j int) bool {
-		a, b := s.Problems[i], s.Problems[j]
-		return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
-	})
-	if len(s.References) > maxRefs {
-		return refuse(1, 0, fmt.Sprintf("names more than %d images", maxRefs))
-	}
-	return s, nil
+	return r.finish()
 }
 
 func (s *Spec) shellError(err error) error {
@@ -153,12 +167,6 @@ func lineEnd(data []byte, at int) int {
 	return len(data)
 }
 
-func (r *scriptReader) problem(at int, field, value, reason string) {
-	p := Problem{Field: field, Value: value, Reason: reason}
-	p.Line, p.Column = r.spec.source.position(at)
-	r.spec.Problems = append(r.spec.Problems, p)
-}
-
 // directives reads the #SBATCH lines as sbatch does: comments and blank lines may stand between them, and the first command ends them.
 func (r *scriptReader) directives() {
 	data := r.spec.source.data
@@ -169,7 +177,10 @@ func (r *scriptReader) directives() {
 		line := data[at:end]
 		text := bytes.TrimSpace(line)
 		if first {
-			r.spec.script.head, first = next, false
+			if bytes.HasPrefix(data, []byte("#!")) {
+				r.spec.script.head = next
+			}
+			first = false
 		}
 		if len(text) > 0 && text[0] != '#' {
 			return
@@ -177,7 +188,7 @@ func (r *scriptReader) directives() {
 		if bytes.HasPrefix(line, []byte("#SBATCH")) {
 			words, reason := r.directiveWords(at+len("#SBATCH"), end)
 			if reason != "" {
-				r.problem(at, "#SBATCH", "", reason)
+				r.problem(at, ProblemShape, "#SBATCH", "", reason)
 			}
 			r.container("#SBATCH", words)
 			r.spec.script.head = next
@@ -189,19 +200,21 @@ func (r *scriptReader) directives() {
 // leftOver tells of every sign of a container that no rule above has dealt with: in a text, a here-document, an assignment.
 func (r *scriptReader) leftOver() {
 	data := r.spec.source.data
-	within := func(spans []span, at int) bool {
+	done := make([]bool, len(data)+1) // bytes that were understood, told, or are comments
+	for _, spans := range [][]span{r.seen, r.comments} {
 		for _, s := range spans {
-			if at >= s.start && at < s.end {
-				return true
+			for i := s.start; i < s.end; i++ {
+				done[i] = true
 			}
 		}
-		return false
 	}
 	for _, m := range signs.FindAllIndex(data, -1) {
-		if within(r.seen, m[0]) || within(r.comments, m[0]) {
+		if done[m[0]] {
 			continue
 		}
-		r.problem(m[0], "", string(data[m[0]:m[1]]), "stands where runpin cannot tell what it starts; write the command out, with the image in it")
-		r.seen = append(r.seen, span{m[0], lineEnd(data, m[0])})
+		r.problem(m[0], ProblemElsewhere, "", string(data[m[0]:m[1]]), "stands where runpin cannot tell what it starts; write the command out, with the image in it")
+		for i := m[0]; i < lineEnd(data, m[0]); i++ {
+			done[i] = true
+		}
 	}
 }

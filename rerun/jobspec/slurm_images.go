@@ -9,7 +9,8 @@ import (
 )
 
 // signs are what hints at a container wherever it stands.
-var signs = regexp.MustCompile(`--container-image\b|\b(docker|dockerd|podman|oras|library|shub)://|\b(apptainer|singularity)[ \t]+(exec|run|shell)\b`)
+var signs = regexp.MustCompile(`--container-image\b|\bSLURM_CONTAINER_IMAGE=|\b(docker|dockerd|podman|oras|library|shub)://|\b(apptainer|singularity)[ \t]+(-\S+[ \t]+)*(exec|run|shell|instance)\b|` +
+	`\b(docker|podman|nerdctl)[ \t]+(-\S+([ \t]+[a-z]+)?[ \t]+)*(container[ \t]+)?(run|create)\b|[\w./-]+\.(sif|sqsh|squashfs|simg)\b`)
 
 // imageActions are the actions of apptainer that take an image.
 var imageActions = map[string]bool{"exec": true, "run": true, "shell": true, "test": true}
@@ -27,16 +28,32 @@ var otherEngines = map[string][]string{"docker": {"run", "create"}, "podman": {"
 	"shifter": {""}, "ch-run": {""}, "sarus": {"run"}, "enroot": {"import", "start", "create", "load"}}
 
 // talk are commands whose arguments are words about programs, not programs.
-var talk = map[string]bool{"echo": true, "printf": true, "module": true, "ml": true, "which": true, "type": true, "spack": true, "pip": true, "apt-get": true}
+var talk = map[string]bool{"echo": true, "printf": true, "cp": true, "mv": true, "rm": true, "ls": true, "ln": true, "rsync": true, "stat": true, "test": true, "[": true, "sha256sum": true, "mkdir": true, "du": true, "module": true, "ml": true, "which": true, "type": true, "spack": true, "pip": true, "apt-get": true}
 
 // commands looks at every command of the script, also those in functions, substitutions and arrays.
 func (r *scriptReader) commands(tree *syntax.File) {
 	top := map[syntax.Command]bool{}
+	output := map[*syntax.CallExpr]bool{} // commands whose output goes into a file or a pipe
 	for _, s := range tree.Stmts {
 		top[s.Cmd] = true
 	}
 	syntax.Walk(tree, func(n syntax.Node) bool {
 		switch n := n.(type) {
+		case *syntax.BinaryCmd:
+			if n.Op == syntax.Pipe || n.Op == syntax.PipeAll {
+				r.piped[n.X] = true
+			}
+		case *syntax.Stmt:
+			for _, redirect := range n.Redirs {
+				if redirect.Op == syntax.RdrOut || redirect.Op == syntax.AppOut || redirect.Op == syntax.RdrAll {
+					if to := redirect.Word.Lit(); !strings.HasPrefix(to, "/dev/") {
+						r.piped[n] = true
+					}
+				}
+			}
+			if call, ok := n.Cmd.(*syntax.CallExpr); ok && r.piped[n] {
+				output[call] = true
+			}
 		case *syntax.CallExpr:
 			for _, a := range n.Assigns {
 				r.assignment(a, false)
@@ -46,7 +63,7 @@ func (r *scriptReader) commands(tree *syntax.File) {
 				words = append(words, r.wordOf(w))
 			}
 			if len(words) > 0 {
-				r.call(words)
+				r.call(words, output[n])
 			}
 		case *syntax.DeclClause:
 			for _, a := range n.Args {
@@ -67,7 +84,16 @@ func (r *scriptReader) commands(tree *syntax.File) {
 }
 
 func (r *scriptReader) assignment(a *syntax.Assign, plain bool) {
-	if a.Name == nil || a.Name.Value != StampVariable {
+	if a.Name == nil {
+		return
+	}
+	if a.Name.Value == "SLURM_CONTAINER_IMAGE" && a.Value != nil { // as pyxis takes it
+		w := r.wordOf(a.Value)
+		r.seen = append(r.seen, span{int(a.Name.Pos().Offset()), w.end})
+		r.pyxis(a.Name.Value, w)
+		return
+	}
+	if a.Name.Value != StampVariable {
 		return
 	}
 	s := assign{at: int(a.Name.Pos().Offset())}
@@ -79,10 +105,119 @@ func (r *scriptReader) assignment(a *syntax.Assign, plain bool) {
 	r.spec.script.stamps = append(r.spec.script.stamps, s)
 }
 
-func (r *scriptReader) call(words []word) {
+// setters are commands that set variables that they are given by name, and those after which nothing is known.
+var (
+	setters = map[string]bool{"read": true, "mapfile": true, "readarray": true, "printf": true, "getopts": true, "unset": true, "let": true}
+	sources = map[string]bool{".": true, "source": true, "eval": true}
+)
+
+// findConstants notes the variables that a script sets exactly once, on its top level, to a text. What another file or eval may set is not known.
+func (r *scriptReader) findConstants(tree *syntax.File) {
+	count := map[string]int{}
+	known := true
+	var within []bool // whether each node around is arithmetic, in which names are set without a $
+	inArithmetic := 0
+	syntax.Walk(tree, func(n syntax.Node) bool {
+		if n == nil {
+			if within[len(within)-1] {
+				inArithmetic--
+			}
+			within = within[:len(within)-1]
+			return true
+		}
+		arithmetic := false
+		switch n.(type) {
+		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.CStyleLoop:
+			arithmetic = true
+			inArithmetic++
+		}
+		within = append(within, arithmetic)
+		switch n := n.(type) {
+		case *syntax.Lit:
+			if inArithmetic > 0 {
+				count[n.Value] += 2
+			}
+		case *syntax.Assign:
+			if n.Name != nil {
+				count[n.Name.Value]++
+				if n.Append || n.Index != nil {
+					count[n.Name.Value]++
+				}
+			}
+		case *syntax.WordIter:
+			count[n.Name.Value] += 2
+		case *syntax.ParamExp:
+			if n.Exp != nil && (n.Exp.Op == syntax.AssignUnset || n.Exp.Op == syntax.AssignUnsetOrNull) && n.Param != nil {
+				count[n.Param.Value] += 2
+			}
+		case *syntax.CallExpr:
+			if len(n.Args) == 0 {
+				return true
+			}
+			name := n.Args[0].Lit()
+			if sources[name] {
+				known = false
+			}
+			if setters[name] {
+				for _, w := range n.Args[1:] {
+					count[w.Lit()] += 2
+				}
+			}
+			for _, a := range n.Assigns { // of that command alone
+				if a.Name != nil {
+					count[a.Name.Value] += 2
+				}
+			}
+		}
+		return true
+	})
+	if !known {
+		return
+	}
+	note := func(a *syntax.Assign) {
+		if a.Name == nil || a.Value == nil || count[a.Name.Value] != 1 || a.Append {
+			return
+		}
+		if w := r.wordOf(a.Value); !w.expands && w.text != "" {
+			r.constants[a.Name.Value] = w
+		}
+	}
+	for _, stmt := range tree.Stmts {
+		if stmt.Background || stmt.Negated {
+			continue
+		}
+		switch c := stmt.Cmd.(type) {
+		case *syntax.CallExpr:
+			if len(c.Args) == 0 {
+				for _, a := range c.Assigns {
+					note(a)
+				}
+			}
+		case *syntax.DeclClause:
+			if v := c.Variant.Value; v == "export" || v == "readonly" || v == "declare" {
+				for _, a := range c.Args {
+					note(a)
+				}
+			}
+		}
+	}
+}
+
+// constant gives the text that a word stands for when it is a variable that is set once, behind some text (docker://$IMAGE).
+func (r *scriptReader) constant(w word) (value word, before string, ok bool) {
+	if !w.expands || w.param == "" {
+		return word{}, "", false
+	}
+	value, ok = r.constants[w.param]
+	return value, w.text, ok && value.end <= w.start
+}
+
+func (r *scriptReader) call(words []word, output bool) {
 	name := path.Base(words[0].text)
 	if talk[name] && !words[0].expands {
-		r.seen = append(r.seen, span{words[0].start, words[len(words)-1].end})
+		if !output {
+			r.seen = append(r.seen, span{words[0].start, words[len(words)-1].end})
+		}
 		return
 	}
 	field := "a command"
@@ -94,20 +229,74 @@ func (r *scriptReader) call(words []word) {
 	}
 	r.container(field, words)
 	r.apptainer(words)
+	tries := 0
 	for i, w := range words {
 		engine := path.Base(w.text)
 		actions, known := otherEngines[engine]
 		if !known || w.expands {
 			continue
 		}
+		if engine == "docker" || engine == "podman" {
+			if tries++; tries > maxEngines {
+				r.problem(w.start, ProblemElsewhere, engine, "", "is named too often in one command")
+				return
+			}
+			if r.engine != nil && r.engineRun(engine, words[i:]) {
+				return
+			}
+		}
 		for _, action := range actions {
 			if action == "" || i+1 < len(words) && words[i+1].text == action {
-				r.problem(w.start, strings.TrimSpace(engine+" "+action), "", "starts a container in a way that runpin cannot pin in a batch script; use pyxis (srun --container-image) or apptainer exec docker://REF")
+				r.problem(w.start, ProblemElsewhere, strings.TrimSpace(engine+" "+action), "", "starts a container in a way that runpin cannot pin in a script; use pyxis (srun --container-image), apptainer exec docker://REF, docker run or podman run")
 				r.seen = append(r.seen, span{w.start, words[len(words)-1].end})
 				return
 			}
 		}
 	}
+}
+
+// engineRun notes the image of a docker or podman command, and says whether it is one that runs an image.
+func (r *scriptReader) engineRun(engine string, words []word) bool {
+	argv := make([]string, len(words))
+	for i, w := range words {
+		argv[i] = w.text
+		if w.expands {
+			argv[i] += "$x" // some value: it is not empty, and no option when it does not begin as one
+		}
+	}
+	at, err := r.engine(argv)
+	field := engine + " run"
+	switch {
+	case err != nil:
+		r.problem(words[0].start, ProblemElsewhere, field, "", "cannot be read: "+oneLine(err.Error()))
+	case at <= 0 || at >= len(words):
+		return false
+	default:
+		r.engineImage(field, words[at])
+	}
+	r.seen = append(r.seen, span{words[0].start, words[len(words)-1].end})
+	return true
+}
+
+func (r *scriptReader) engineImage(field string, w word) {
+	if value, before, ok := r.constant(w); ok && (before == "" || before == "docker://") {
+		r.seen = append(r.seen, span{w.start, w.end})
+		if before == "" {
+			r.engineImage(field, value)
+		} else {
+			r.reference(field, value, 0, value.text, value.text, TagAndDigest)
+		}
+		return
+	}
+	if r.unknown(field, w) {
+		return
+	}
+	image := strings.TrimPrefix(w.text, "docker://")
+	if strings.Contains(image, "://") || strings.HasPrefix(image, "sha256:") {
+		r.problem(w.start, ProblemReference, field, w.text, "is not an image of a registry, so runpin cannot pin it")
+		return
+	}
+	r.reference(field, w, len(w.text)-len(image), image, image, TagAndDigest)
 }
 
 // container looks for the options that name a container among the words of srun or of an #SBATCH line.
@@ -129,11 +318,11 @@ func (r *scriptReader) container(field string, words []word) {
 		at := field + " " + option
 		switch {
 		case option == "--container":
-			r.problem(w.start, at, value.text, "names an OCI bundle on a file system, which has no digest to pin")
+			r.problem(w.start, ProblemElsewhere, at, value.text, "names an OCI bundle on a file system, which has no digest to pin")
 		case option == "--image":
-			r.problem(w.start, at, value.text, "is for an engine that runpin cannot pin; use pyxis (--container-image) or apptainer exec docker://REF")
+			r.problem(w.start, ProblemElsewhere, at, value.text, "is for an engine that runpin cannot pin; use pyxis (--container-image) or apptainer exec docker://REF")
 		case value.text == "" && !value.expands && !w.expands:
-			r.problem(w.start, at, "", "names no image")
+			r.problem(w.start, ProblemShape, at, "", "names no image")
 		default:
 			r.pyxis(at, value)
 		}
@@ -142,6 +331,15 @@ func (r *scriptReader) container(field string, words []word) {
 
 // pyxis notes an image as pyxis and enroot take it: [docker://][USER@][REGISTRY#]IMAGE[:TAG][@DIGEST], or the path of a file.
 func (r *scriptReader) pyxis(field string, w word) {
+	if value, before, ok := r.constant(w); ok && (before == "" || before == "docker://") && field[0] != '#' {
+		r.seen = append(r.seen, span{w.start, w.end})
+		if before == "" {
+			r.pyxis(field, value)
+		} else {
+			r.reference(field, value, 0, value.text, value.text, TagAndDigest)
+		}
+		return
+	}
 	if r.unknown(field, w) {
 		return
 	}
@@ -151,10 +349,10 @@ func (r *scriptReader) pyxis(field string, w word) {
 	}
 	switch {
 	case strings.Contains(text, "://"):
-		r.problem(w.start, field, w.text, "is not in a registry that pyxis pulls from, so runpin cannot pin it")
+		r.problem(w.start, ProblemElsewhere, field, w.text, "is not in a registry that pyxis pulls from, so runpin cannot pin it")
 		return
 	case skip == 0 && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, ".") || isImageFile(text)):
-		r.problem(w.start, field, w.text, "is a file, which has no digest in a registry; name the image that it was made from")
+		r.file(field, w)
 		return
 	}
 	if at := strings.IndexByte(text, '@'); at >= 0 && !strings.HasPrefix(text[at:], "@sha256:") {
@@ -180,14 +378,26 @@ func (r *scriptReader) apptainer(words []word) {
 			continue
 		}
 		j := skipOptions(words, i+1)
-		if j >= len(words) || words[j].expands || !imageActions[words[j].text] {
+		if j < len(words) && words[j].text == "instance" {
+			j = skipOptions(words, j+1)
+			if j < len(words) && words[j].text != "start" && words[j].text != "run" {
+				r.seen = append(r.seen, span{w.start, words[j].end})
+				continue
+			}
+		} else if j < len(words) && (words[j].text == "pull" || words[j].text == "build") {
+			r.pulled(program+" "+words[j].text, words[j+1:])
+			return
+		} else if j >= len(words) || words[j].expands || !imageActions[words[j].text] {
+			continue
+		}
+		if j >= len(words) {
 			continue
 		}
 		field := program + " " + words[j].text
 		j = skipOptions(words, j+1)
 		r.seen = append(r.seen, span{w.start, words[min(j, len(words)-1)].end})
 		if j >= len(words) {
-			r.problem(w.start, field, "", "names no image")
+			r.problem(w.start, ProblemShape, field, "", "names no image")
 			return
 		}
 		r.apptainerImage(field, words[j])
@@ -209,19 +419,43 @@ func skipOptions(words []word, i int) int {
 	return i
 }
 
+// pulled notes the image that `apptainer pull FILE docker://REF` makes a file of; the file is what the script makes, and no input.
+func (r *scriptReader) pulled(field string, words []word) {
+	for i, w := range words {
+		if strings.HasPrefix(w.text, "docker://") || strings.HasPrefix(w.text, "oras://") {
+			r.apptainerImage(field, w)
+			for _, other := range words[:i] {
+				r.seen = append(r.seen, span{other.start, other.end})
+			}
+			return
+		}
+	}
+}
+
 func (r *scriptReader) apptainerImage(field string, w word) {
+	if value, before, ok := r.constant(w); ok && (before == "" || before == "docker://" || before == "oras://") {
+		r.seen = append(r.seen, span{w.start, w.end})
+		if before == "" {
+			r.apptainerImage(field, value)
+		} else {
+			r.reference(field, value, 0, value.text, value.text, DigestOnly)
+		}
+		return
+	}
 	if r.unknown(field, w) {
 		return
 	}
-	image, ok := strings.CutPrefix(w.text, "docker://")
-	switch {
-	case ok:
-		r.reference(field, w, len("docker://"), image, image, DigestOnly)
-	case strings.Contains(w.text, "://"):
-		r.problem(w.start, field, w.text, "is not an image of a registry (docker://REF), so runpin cannot pin it")
-	default:
-		r.problem(w.start, field, w.text, "is a file, which has no digest in a registry; name the image that it was made from (docker://REF)")
+	for _, scheme := range []string{"docker://", "oras://"} {
+		if image, ok := strings.CutPrefix(w.text, scheme); ok {
+			r.reference(field, w, len(scheme), image, image, DigestOnly)
+			return
+		}
 	}
+	if strings.Contains(w.text, "://") {
+		r.problem(w.start, ProblemElsewhere, field, w.text, "is not an image of a registry (docker://REF, oras://REF), so runpin cannot pin it")
+		return
+	}
+	r.file(field, w)
 }
 
 func isImageFile(text string) bool {
@@ -236,47 +470,12 @@ func isImageFile(text string) bool {
 func (r *scriptReader) unknown(field string, w word) bool {
 	shown := string(r.spec.source.data[w.start:max(w.start, w.end)])
 	if w.expands || strings.ContainsAny(w.text, "$`") {
-		r.problem(w.start, field, shown, "is made by the shell while the job runs (a variable or a command), so runpin cannot pin it; write the image itself")
+		r.problem(w.start, ProblemTemplate, field, shown, "is made by the shell while the job runs (a variable or a command), so runpin cannot pin it; write the image itself")
 		return true
 	}
 	if field[0] == '#' && strings.Contains(w.text, "%") {
-		r.problem(w.start, field, shown, "is a pattern that Slurm fills in")
+		r.problem(w.start, ProblemTemplate, field, shown, "is a pattern that Slurm fills in")
 		return true
 	}
 	return false
-}
-
-// reference notes an image. value is what the registry calls it; image is the part of w from skip on that a pin ends with a digest.
-func (r *scriptReader) reference(field string, w word, skip int, value, image string, shape Shape) {
-	parts, reason := splitReference(value)
-	if reason == "" && image == "" {
-		reason = "is not an image reference: it is empty"
-	}
-	if reason != "" {
-		r.problem(w.start, field, w.text, reason)
-		return
-	}
-	// The tag and the digest are what a pin replaces; the repository stays as it is spelled.
-	tail := skip + len(image)
-	if parts.digest != "" {
-		tail -= len(parts.digest) + 1
-	}
-	if parts.tag != "" {
-		tail -= len(parts.tag) + 1
-	}
-	start, end := w.at[0], w.at[len(w.at)-1]+1
-	cut := w.at[tail-1] + 1
-	if tail < len(w.text) {
-		cut = w.at[tail]
-		if string(r.spec.source.data[cut:end]) != w.text[tail:] {
-			r.problem(w.start, field, w.text, "is quoted in the middle; write it in one piece")
-			return
-		}
-	}
-	name := parts.repository[strings.LastIndexByte(parts.repository, '/')+1:]
-	ref := Reference{Name: name, Kind: KindImage, Value: value, Pinned: parts.digest != "", Shape: shape, Field: field, Offset: start, End: end,
-		token: token{start: start, end: end}, cut: cut}
-	ref.Line, ref.Column = r.spec.source.position(start)
-	r.spec.References = append(r.spec.References, ref)
-	r.seen = append(r.seen, span{w.start, w.end})
 }

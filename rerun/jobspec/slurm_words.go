@@ -13,6 +13,7 @@ type word struct {
 	at         []int
 	start, end int // in the file, quotes included
 	expands    bool
+	param      string // the variable that follows text and ends the word, when that is all there is
 }
 
 // from gives the word without its first n bytes.
@@ -49,7 +50,8 @@ func (r *scriptReader) wordOf(w *syntax.Word) word {
 			out.at = append(out.at, i)
 		}
 	}
-	for _, part := range w.Parts {
+	for i, part := range w.Parts {
+		last := i == len(w.Parts)-1
 		switch p := part.(type) {
 		case *syntax.Lit:
 			add(int(p.Pos().Offset()), int(p.End().Offset()), false)
@@ -67,16 +69,22 @@ func (r *scriptReader) wordOf(w *syntax.Word) word {
 				out.expands = true
 				break
 			}
-			for _, inner := range p.Parts {
+			for j, inner := range p.Parts {
 				lit, ok := inner.(*syntax.Lit)
 				if !ok {
 					out.expands = true
+					if last && j == len(p.Parts)-1 {
+						out.param = plainParam(inner)
+					}
 					break
 				}
 				add(int(lit.Pos().Offset()), int(lit.End().Offset()), true)
 			}
 		default:
 			out.expands = true
+			if last {
+				out.param = plainParam(part)
+			}
 		}
 		if out.expands {
 			break
@@ -87,6 +95,15 @@ func (r *scriptReader) wordOf(w *syntax.Word) word {
 	}
 	out.text = text.String()
 	return out
+}
+
+// plainParam gives the name of $NAME or ${NAME}, "" for any other expansion.
+func plainParam(n syntax.WordPart) string {
+	p, ok := n.(*syntax.ParamExp)
+	if !ok || p.Param == nil || p.Excl || p.Length || p.Width || p.Index != nil || p.Slice != nil || p.Repl != nil || p.Exp != nil || p.Names != 0 {
+		return ""
+	}
+	return p.Param.Value
 }
 
 // directiveWords splits the options of an #SBATCH line as sbatch does: quotes and backslashes are taken away, a bare # begins a comment, and

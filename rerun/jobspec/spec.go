@@ -22,14 +22,15 @@ const (
 // Spec is a job spec that was read.
 type Spec struct {
 	File       string      // name of the file, for messages
-	Format     string      // FormatKubernetes, FormatSlurm
+	Format     string      // FormatKubernetes, FormatSlurm, …: the formats of formats.go
 	References []Reference // in the order of the documents and of the table of kinds
 	Problems   []Problem   // why some reference cannot be pinned; Pin refuses while there are any
+	Unused     []Field     // declared fields that lead nowhere
 	Live       bool        // an object has server-set fields: it was read from a cluster, and cannot be submitted again as it is
 
 	source *source
-	docs   []*document
-	script *script // of a batch script, which has no documents
+	texts  []*text // the file, and the strings in it that were read, each behind the one in which it stands
+	script *script // of a text, which has no documents
 }
 
 // Reference is one place of the file that names something by a reference that can move.
@@ -37,8 +38,11 @@ type Reference struct {
 	Name     string   // of the pin: the container's or volume's name made a valid pin name, unique in the spec
 	Kind     string   // KindImage, KindCode, KindDataset
 	URL      string   // of code: the repository, as written; of a dataset: its URI without the version
+	Rev      string   // of code: the branch whose head Value names, where Value is HEAD
 	Value    string   // as written (of a dataset: its version, "" where none is written), without quotes; in a batch script as the registry calls it, without the scheme and enroot's #
-	Pinned   bool     // it names a digest already
+	Pinned   bool     // it names a digest, a commit or a version that cannot move already
+	File     string   // of an image that is a file: its path, as written
+	Soft     bool     // nothing is fetched by it, or no version can be written there: it is told, and stays as it is without a value
 	Shape    Shape    // how its pinned form is written
 	Document int      // which document of the file, from 0
 	Field    string   // such as spec.template.spec.containers[0].image
@@ -48,14 +52,39 @@ type Reference struct {
 	Offset   int      // of the bytes in the file, quotes included
 	End      int
 
+	doc    *document
 	token  token
-	prefix string   // of code: what stands before it in the same text, such as --ref=
+	prefix string   // what stands before it in the same text, such as --ref=
+	suffix string   // what stands behind it
 	nodes  []*value // what changes when the place does
-	cut    int      // in a batch script: where its tag or digest begins, or would begin
+	split  *split   // where it stands in several keys
+	inTag  bool     // the place is the tag alone, and prefix what it belongs to
+	cut    int      // in a text: where its tag, its digest or its revision begins, or would begin
+
+	fileDigest schema.Digest // of an image file that is pinned
+}
+
+// Revision is what is to be resolved to a commit.
+func (r Reference) Revision() string {
+	if r.Rev != "" {
+		return r.Rev
+	}
+	return r.Value
+}
+
+// Key is what [Spec.Pin] calls the reference: its name, and dataset.NAME for a dataset, because names of datasets are their own.
+func (r Reference) Key() string {
+	if r.Kind == KindDataset {
+		return KindDataset + "." + r.Name
+	}
+	return r.Name
 }
 
 // Digest gives the digest that the reference names, or "".
 func (r Reference) Digest() schema.Digest {
+	if r.fileDigest != "" {
+		return r.fileDigest
+	}
 	parts, _ := splitReference(r.Value)
 	return parts.digest
 }
@@ -99,21 +128,28 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// document is one YAML document of the file.
+// document is one YAML document of the file, or of a text inside it.
 type document struct {
-	index  int
+	index  int // which document of the file
 	root   *yaml.Node
 	value  *value
 	shared bool  // it has aliases
+	of     *text // where it stands
 	pods   []pod // what a stamp is put on
 }
 
-// pod is a pod template, and the object around it.
+// pod is an object that starts containers. template is where its pods get their metadata from; it is the object itself where there is no such place.
 type pod struct {
 	object, template *value
 	field            string
-	within           *value // containers are paths below it, and field is its place
-	containers       []string
+	plain            bool // it has no metadata
+	containers       []container
+}
+
+// container is what gets the run's id among its variables.
+type container struct {
+	hit
+	env string // the key of the variables
 }
 
 // Err gives nil, or every problem as an error of kind Unpinnable with file:line:column.

@@ -20,6 +20,7 @@ const (
 // every field then reads as wanted is for verify to say.
 type stamper struct {
 	spec   *Spec
+	doc    *document
 	id     string
 	edits  []edit
 	wanted []change
@@ -28,40 +29,28 @@ type stamper struct {
 
 var errShape = errors.New("is written in a way that leaves no place for the run's id")
 
-// all stamps every pod template.
-func (s *stamper) all() error {
-	if _, err := schema.ParseRunID(s.id); err != nil {
-		return err
-	}
-	var failures []error
-	for _, d := range s.spec.docs {
-		for _, p := range d.pods {
-			try := func(at *value, field string, err error) {
-				if err != nil {
-					line, column := s.spec.source.place(at.at().Line, at.at().Column)
-					failures = append(failures, &schema.Error{Op: "jobspec.stamp", Kind: schema.Unpinnable,
-						Subject: fmt.Sprintf("%s:%d:%d", s.spec.File, line, column), Err: fmt.Errorf("%s: %w", field, err),
-						Hint: "leave the stamp away with --no-stamp"})
-				}
-			}
-			if s.once(p.object) { // an object can have several pod templates
-				try(p.object, "metadata", s.annotate(p.object))
-			}
-			if p.template != p.object {
-				try(p.template, join(p.field, "metadata"), s.annotate(p.template))
-			}
-			for _, path := range p.containers {
-				walk(p.within, p.field, path, func(h hit) {
-					if h.wrong != "" {
-						try(h.value, h.field, errors.New(h.wrong))
-					} else if h.missing == "" {
-						try(h.value, join(h.field, "env"), s.variable(h.value))
-					}
-				})
-			}
+// all stamps every pod template of the document.
+func (s *stamper) all() (failures []error) {
+	try := func(at *value, field string, err error) {
+		if err != nil {
+			line, column := s.doc.of.place(at.at())
+			failures = append(failures, &schema.Error{Op: "jobspec.stamp", Kind: schema.Unpinnable,
+				Subject: fmt.Sprintf("%s:%d:%d", s.spec.File, line, column), Err: fmt.Errorf("%s: %w", field, err),
+				Hint: "leave the stamp away with --no-stamp"})
 		}
 	}
-	return errors.Join(failures...)
+	for _, p := range s.doc.pods {
+		if !p.plain && s.once(p.object) { // an object can have several pod templates
+			try(p.object, "metadata", s.annotate(p.object))
+		}
+		if p.template != p.object {
+			try(p.template, join(p.field, "metadata"), s.annotate(p.template))
+		}
+		for _, c := range p.containers {
+			try(c.value, join(c.field, c.env), s.variable(c.value, c.env))
+		}
+	}
+	return failures
 }
 
 // annotate puts the annotation on an object that has metadata, or may have.
@@ -97,15 +86,21 @@ func (s *stamper) annotate(object *value) error {
 	return s.extend(have, note)
 }
 
+// mapEnv are the keys under which variables are a mapping of names to values, where there are none yet. Compose takes a list NAME=VALUE as well.
+var mapEnv = map[string]bool{"environment": true, "Environment": true}
+
 // variable puts the variable into the environment of a container. It goes first, so that later ones can refer to it.
-func (s *stamper) variable(container *value) error {
+func (s *stamper) variable(container *value, key string) error {
 	item := newMapping(entry{name: "name", value: newText(StampVariable, false)}, entry{name: "value", value: newText(s.id, true)})
 	if container.node.Kind != yaml.MappingNode {
 		return errors.New("is not a mapping")
 	}
-	env := container.entry("env")
+	env := container.entry(key)
+	if mapEnv[key] {
+		return s.mapped(container, env, key)
+	}
 	if env == nil {
-		return s.addEntry(container, entry{name: "env", value: newList(item)}, "image", "name")
+		return s.addEntry(container, entry{name: key, value: newList(item)}, "image", "name")
 	}
 	if env.value.isNull() {
 		return s.fill(env, newList(item))
@@ -125,6 +120,40 @@ func (s *stamper) variable(container *value) error {
 	return s.prepend(env, item)
 }
 
+// mapped puts the variable among variables that are a mapping, or a list of NAME=VALUE.
+func (s *stamper) mapped(container *value, env *entry, key string) error {
+	item := entry{name: StampVariable, value: newText(s.id, true)}
+	switch {
+	case env == nil:
+		return s.addEntry(container, entry{name: key, value: newMapping(item)}, "image", "TrainingJobName", "name")
+	case env.value.isNull():
+		return s.fill(env, newMapping(item))
+	case env.value.node.Kind == yaml.MappingNode && !env.value.template:
+		if old := env.value.entry(StampVariable); old != nil {
+			return s.rewrite(old.value)
+		}
+		return s.extend(env, item)
+	case env.value.node.Kind == yaml.SequenceNode:
+		for _, have := range env.value.items {
+			if name, old, _ := strings.Cut(have.text(), "="); name == StampVariable {
+				text := StampVariable + "=" + s.id
+				s.wanted = append(s.wanted, change{at: have, text: text})
+				if old == s.id || !s.once(have.node) {
+					return nil
+				}
+				t, reason := s.doc.of.source.locate(have.node)
+				if reason != "" {
+					return errors.New(reason)
+				}
+				s.edits = append(s.edits, edit{t.start, t.end, t.render(text)})
+				return nil
+			}
+		}
+		return s.prepend(env, newText(StampVariable+"="+s.id, false))
+	}
+	return errors.New("is neither a mapping nor a list")
+}
+
 // once says whether the edit at the place is still to be made.
 func (s *stamper) once(place any) bool {
 	first := !s.done[place]
@@ -141,7 +170,7 @@ func (s *stamper) rewrite(v *value) error {
 	if v.isString() && v.node.Value == s.id || !s.once(v.node) {
 		return nil
 	}
-	t, reason := s.spec.source.locate(v.node)
+	t, reason := s.doc.of.source.locate(v.node)
 	if reason != "" {
 		return errors.New(reason)
 	}
@@ -154,7 +183,7 @@ func (s *stamper) rewrite(v *value) error {
 
 // insert adds lines at offset, which is the beginning of a line or the end of the file.
 func (s *stamper) insert(offset, column int, lines []string) {
-	src := s.spec.source
+	src := s.doc.of.source
 	indent := strings.Repeat(" ", column-1)
 	text := indent + strings.Join(lines, src.eol+indent)
 	if offset == len(src.data) && !strings.HasSuffix(string(src.data[max(0, offset-1):]), "\n") {

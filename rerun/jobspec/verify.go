@@ -7,26 +7,28 @@ import (
 )
 
 // change is one difference that the result must have from the original: at has text, or replace stands in its place, or it has one more entry
-// (of a mapping), or one more item before the others (of a list).
+// (of a mapping), or one more item before the others (of a list), or it lacks the entry called drop, or the item of that number from 1.
 type change struct {
 	at      *value
 	text    string
 	replace *value
 	entry   *entry
 	item    *value
+	drop    string
+	without int
 }
 
 // wants are the changes by place.
 type wants map[*value][]change
 
 // verify reads out and proves that it is the original with exactly the wanted changes: what a reader of either sees differs nowhere else.
-func (s *Spec) verify(out []byte, changes []change) error {
+func (t *text) verify(out []byte, changes []change) error {
 	roots, err := nodes(out)
 	if err != nil {
 		return fmt.Errorf("the result is not YAML: %w", err)
 	}
-	if len(roots) != len(s.docs) {
-		return fmt.Errorf("the result has %d documents in place of %d", len(roots), len(s.docs))
+	if len(roots) != len(t.docs) {
+		return fmt.Errorf("the result has %d documents in place of %d", len(roots), len(t.docs))
 	}
 	w := wants{}
 	for _, c := range changes {
@@ -39,7 +41,7 @@ func (s *Spec) verify(out []byte, changes []change) error {
 			return fmt.Errorf("the result cannot be read: %w", err)
 		}
 		left = x.left
-		if place := w.differ(s.docs[i].value, v, ""); place != "" {
+		if place := w.differ(t.docs[i].value, v, ""); place != "" {
 			return fmt.Errorf("the result differs at %s", place)
 		}
 	}
@@ -54,6 +56,7 @@ func (w wants) differ(was, is *value, field string) string {
 	}
 	var added []entry
 	var items []*value
+	gone, without := map[string]bool{}, map[int]bool{}
 	for _, c := range w[was] {
 		switch {
 		case c.text != "":
@@ -67,6 +70,10 @@ func (w wants) differ(was, is *value, field string) string {
 			added = append(added, *c.entry)
 		case c.item != nil:
 			items = append(items, c.item)
+		case c.drop != "":
+			gone[c.drop] = true
+		case c.without > 0:
+			without[c.without-1] = true
 		}
 	}
 	if was.node.Kind != is.node.Kind || was.template != is.template || was.node.ShortTag() != is.node.ShortTag() {
@@ -74,7 +81,11 @@ func (w wants) differ(was, is *value, field string) string {
 	}
 	switch was.node.Kind {
 	case yaml.SequenceNode:
-		items = append(items, was.items...)
+		for i, item := range was.items {
+			if !without[i] {
+				items = append(items, item)
+			}
+		}
 		if len(items) != len(is.items) {
 			return here
 		}
@@ -87,7 +98,12 @@ func (w wants) differ(was, is *value, field string) string {
 		if was.template {
 			return ""
 		}
-		entries := append(added, was.entries...)
+		entries := added
+		for _, e := range was.entries {
+			if !gone[e.name] {
+				entries = append(entries, e)
+			}
+		}
 		if len(entries) != len(is.entries) {
 			return here
 		}

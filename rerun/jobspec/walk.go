@@ -2,38 +2,64 @@ package jobspec
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// step is one part of a path: a key, or every element ([]), or every key (*).
+// step is one part of a path: a key, or every key (*), or every element ([]), or the element of that name or number ([NAME]).
 type step struct {
 	key string
-	all bool // every element of a list
 	any bool // every key of a mapping
+	all bool // every element of a list
+	one string
 }
 
 func steps(path string) []step {
 	var out []step
-	if path == "" {
-		return nil
-	}
-	for part := range strings.SplitSeq(path, ".") {
-		lists := 0
-		for strings.HasSuffix(part, "[]") {
-			part, lists = strings.TrimSuffix(part, "[]"), lists+1
+	for rest := path; rest != ""; {
+		end := strings.IndexAny(rest, ".[")
+		if end < 0 {
+			end = len(rest)
 		}
-		if part == "*" {
+		if key := rest[:end]; key == "*" {
 			out = append(out, step{any: true})
-		} else {
-			out = append(out, step{key: part})
+		} else if key != "" {
+			out = append(out, step{key: key})
 		}
-		for range lists {
-			out = append(out, step{all: true})
+		for rest = rest[end:]; strings.HasPrefix(rest, "["); {
+			inside, after, closed := strings.Cut(rest[1:], "]")
+			if !closed {
+				return append(out, step{key: rest}) // which nothing has
+			}
+			switch quoted := strings.Trim(inside, `"`); {
+			case inside == "":
+				out = append(out, step{all: true})
+			case quoted != inside:
+				out = append(out, step{key: quoted}) // a key with a dot in it, as fields are shown
+			default:
+				out = append(out, step{one: inside})
+			}
+			rest = after
 		}
+		rest = strings.TrimPrefix(rest, ".")
 	}
 	return out
+}
+
+// element finds the element of a list whose name, else whose number is of.
+func element(list *value, of string) int {
+	for i, item := range list.items {
+		if item.get("name").text() == of {
+			return i
+		}
+	}
+	n, err := strconv.Atoi(of)
+	if err != nil || n < 0 || n >= len(list.items) {
+		return -1
+	}
+	return n
 }
 
 // hit is a place that a path leads to. Missing is set when the last key is not there; value then is the mapping without it.
@@ -65,12 +91,17 @@ func follow(h hit, rest []step, visit func(hit)) {
 			visit(h)
 			return
 		}
-		for i, item := range h.value.items {
-			next := hit{field: indexed(h.field, i), value: item, named: h.named}
-			if name := item.get("name").text(); name != "" {
-				next.named = name
-			}
-			follow(next, rest, visit)
+		for i := range h.value.items {
+			follow(h.item(i), rest, visit)
+		}
+		return
+	}
+	if s.one != "" {
+		if h.value.node.Kind != yaml.SequenceNode {
+			h.wrong = wrongKind(h.value, "a list")
+			visit(h)
+		} else if i := element(h.value, s.one); i >= 0 {
+			follow(h.item(i), rest, visit)
 		}
 		return
 	}
@@ -93,6 +124,18 @@ func follow(h hit, rest []step, visit func(hit)) {
 		h.missing = s.key
 		visit(h)
 	}
+}
+
+// item gives the place of an element of a list.
+func (h hit) item(i int) hit {
+	next := hit{field: indexed(h.field, i), value: h.value.items[i], named: h.named}
+	for _, key := range []string{"name", "Name", "ChannelName", "InputName"} {
+		if name := next.value.get(key).text(); name != "" {
+			next.named = name
+			break
+		}
+	}
+	return next
 }
 
 func wrongKind(v *value, want string) string {

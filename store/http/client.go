@@ -205,8 +205,20 @@ func (c *Client) readError(resp *http.Response) error {
 		}
 		e.Subject, e.Message, e.Hint = c.base, "the server answers "+schema.Shorten(resp.Status, 60), "look at the server's log"
 	}
-	return &schema.Error{Op: e.Op, Kind: e.Kind, Subject: e.Subject, Hint: e.Hint, Err: errors.New(e.Message)}
+	cause := errors.New(e.Message)
+	if resp.StatusCode == http.StatusForbidden {
+		cause = deniedError(e.Message)
+	}
+	return &schema.Error{Op: e.Op, Kind: e.Kind, Subject: e.Subject, Hint: e.Hint, Err: cause}
 }
+
+// ErrDenied is the cause where the server knows the token, and it may not do this: one that may append reads nothing.
+var ErrDenied = errors.New("denied")
+
+type deniedError string
+
+func (e deniedError) Error() string        { return string(e) }
+func (e deniedError) Is(target error) bool { return target == ErrDenied }
 
 // json asks and reads an answer; a truncated one is asked for again.
 func (c *Client) json(ctx context.Context, q request, question, answer any) error {

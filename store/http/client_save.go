@@ -256,7 +256,10 @@ func (r *rewinding) close() {
 
 func uploadOffset(resp *http.Response, ref schema.BlobRef) (int64, error) {
 	offset, err := strconv.ParseInt(resp.Header.Get(offsetHeader), 10, 64)
-	if err != nil || offset < 0 || offset > ref.Bytes {
+	if offset > ref.Bytes && err == nil { // left of an announcement that was wrong: the server drops it when the blob begins anew
+		return 0, nil
+	}
+	if err != nil || offset < 0 {
 		return 0, unavailable("upload of "+ref.Digest.Short(), errors.New("the server does not say how much of it has arrived"))
 	}
 	return offset, nil

@@ -105,9 +105,9 @@ func TestKilledBetweenBlobAndDocument(t *testing.T) {
 					}
 				}
 			}
-			left, err := os.ReadDir(up)
-			if err != nil || len(left) > 0 && !(last && answered) {
-				t.Errorf("uploads that the store has taken in are left: %v, %v", left, err)
+			u, err := openUploads(up, 1<<30, func() time.Time { return time.Now().Add(maxUploadAge + time.Minute) })
+			if left, readErr := os.ReadDir(up); err != nil || readErr != nil || len(left) > 0 || u.room.used != 0 {
+				t.Errorf("uploads that the store has taken in are left: %v, %v", left, errors.Join(err, readErr))
 			}
 			run, err := db.Run(ctx, a.ID)
 			if err != nil || run.Status != schema.Succeeded || len(run.Code) != 1 || run.Code[0].Bundle.Digest != blob.Ref.Digest {
@@ -354,6 +354,21 @@ func TestOversizedReport(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 413") {
 		t.Errorf("%q, %v", answer[:n], err)
 	}
+}
+
+// TestManyBombs: each blob is as large as it says and small on the way; together they would fill the memory.
+func TestManyBombs(t *testing.T) {
+	var blobs []inlineBlob
+	for i := range maxUnpacked>>20 + 1 {
+		content := make([]byte, 1<<20)
+		content[0] = byte(i)
+		blobs = append(blobs, inlineBlob{schema.BlobRef{Kind: schema.BlobFile, Digest: schema.SHA256(content), Bytes: int64(len(content))}, content})
+	}
+	if _, err := decodeReport(encodeReport(nil, blobs[1:], nil)); err != nil {
+		t.Error(err)
+	}
+	_, err := decodeReport(encodeReport(nil, blobs, nil))
+	wantKind(t, err, schema.Invalid)
 }
 
 // TestBomb sends a small frame that unpacks to far more than it says.

@@ -26,7 +26,8 @@ func TestContract(t *testing.T) {
 			if o.ReadOnly {
 				writable = openDB(t, filepath.Join(dir, "store.db"), store.Options{})
 			}
-			return serve(t, db, dir, token(t, writable, store.Token{Scopes: []store.TokenScope{store.ScopeAdmin}}))
+			secret := token(t, writable, store.Token{Scopes: []store.TokenScope{store.ScopeAdmin}})
+			return client(t, listen(t, db, ServerOptions{Uploads: filepath.Join(dir, "uploads"), Now: o.Now}), ClientOptions{Token: secret})
 		}
 	})
 }

@@ -59,24 +59,51 @@ func (r *rates) forget(now time.Time, room float64) {
 	}
 }
 
-// budget bounds the memory that requests take together.
-type budget struct {
-	mu   sync.Mutex
-	free int64
+// shares bounds what all take together, and leaves room for others: nobody has more than what is still free. Who is alone gets a half.
+type shares struct {
+	total, used int64
+	of          map[string]int64
 }
 
-func (b *budget) take(n int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if n > b.free {
+func (s *shares) take(who string, n int64) bool {
+	if s.of[who]+n > s.total-s.used-n {
 		return false
 	}
-	b.free -= n
+	s.add(who, n)
 	return true
 }
 
-func (b *budget) give(n int64) {
+// add counts what is there anyway, or with a negative n what is gone.
+func (s *shares) add(who string, n int64) {
+	if s.of == nil {
+		s.of = map[string]int64{}
+	}
+	s.used += n
+	if s.of[who] += n; s.of[who] == 0 {
+		delete(s.of, who)
+	}
+}
+
+// budget bounds the memory that requests take together.
+type budget struct {
+	mu   sync.Mutex
+	room shares
+}
+
+func (b *budget) take(who string, n int64) bool {
 	b.mu.Lock()
-	b.free += n
+	defer b.mu.Unlock()
+	return b.room.take(who, n)
+}
+
+func (b *budget) give(who string, n int64) {
+	b.mu.Lock()
+	b.room.add(who, -n)
 	b.mu.Unlock()
+}
+
+func (b *budget) used() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.room.used
 }

@@ -28,6 +28,7 @@ const (
 	maxReportBytes = 64 << 20  // of the body of a report: documents, and blobs that are small
 	maxInlineBlob  = 256 << 10 // a larger blob is uploaded before its report
 	maxInlineAll   = 8 << 20
+	maxUnpacked    = 64 << 20  // of the blobs in the body of a report, unpacked, all together
 	maxQueryBytes  = 1 << 20   // of the JSON that asks for something
 	maxAsked       = 10_000    // blobs in one question
 	maxPage        = 10_000    // runs in one answer

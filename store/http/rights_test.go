@@ -102,6 +102,15 @@ func TestRights(t *testing.T) {
 			t.Errorf("%d, %s: %v has no hint", i, step.what, err)
 		}
 	}
+	// Whether a token that is known may not do this can be told from a token that is not known.
+	if err := show(appender, a); !errors.Is(err, ErrDenied) {
+		t.Errorf("an appender reads: %v", err)
+	}
+	for _, err := range []error{show(as("rpt_x"), a), show(nlp, a)} {
+		if errors.Is(err, ErrDenied) {
+			t.Errorf("%v", err)
+		}
+	}
 	runs, err := nlp.List(ctx, store.Filter{})
 	if err != nil || len(runs) != 1 || runs[0].ID != b.ID || len(runs[0].Labels) != 0 {
 		t.Errorf("%+v, %v", runs, err)

@@ -23,7 +23,7 @@ type ServerOptions struct {
 	BehindProxy bool                             // the address of a client is what the proxy says it is
 	Rate        float64                          // requests a second of one token, and of one address; 5,000
 	Concurrent  int                              // requests at a time; 512
-	MaxUploads  int64                            // bytes of all uploads that wait for their report; 16 GiB
+	MaxUploads  int64                            // bytes of all uploads that wait for their report; 16 GiB. One token gets no more than it leaves for others
 	Version     string                           // of this program
 	Now         func() time.Time                 // time.Now
 	Log         func(format string, args ...any) // one line for each request; nil for none
@@ -70,7 +70,7 @@ func NewServer(db *store.Store, options ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Server{db: db, options: options, batch: store.NewBatcher(db), uploads: up, slots: make(chan struct{}, options.Concurrent), memory: &budget{free: maxMemory},
+	s := &Server{db: db, options: options, batch: store.NewBatcher(db), uploads: up, slots: make(chan struct{}, options.Concurrent), memory: &budget{room: shares{total: maxMemory}},
 		tokens: newRates(options.Rate, time.Now), places: newRates(options.Rate, time.Now), stop: stop, patience: 30 * time.Second, projects: map[schema.RunID]string{}}
 	go up.keepClean(ctx)
 	s.mux = s.routes()

@@ -1,7 +1,6 @@
 package http
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -138,14 +137,8 @@ func (s *Server) mayReadBlob(r *http.Request, by bearer, digest schema.Digest) e
 	if err != nil {
 		return err
 	}
-	docs, err := s.db.Encoded(r.Context(), id)
-	if err != nil {
+	if refers, err := s.refersTo(r, id, digest); err != nil || refers {
 		return err
-	}
-	for _, d := range docs {
-		if bytes.Contains(d, []byte(`"`+digest+`"`)) {
-			return nil
-		}
 	}
 	return &schema.Error{Op: "store.blob", Kind: schema.Gone, Subject: "blob " + digest.Short(), Err: errors.New("the run does not refer to it"), Hint: "`runpin show` the run first"}
 }

@@ -22,10 +22,10 @@ func (s *Server) postReport(w http.ResponseWriter, r *http.Request, by bearer) e
 		return &statusError{status: http.StatusRequestEntityTooLarge, err: &schema.Error{Op: "store.http", Kind: schema.Invalid, Subject: "the report",
 			Err: fmt.Errorf("%d bytes, at most %d are taken at a time", size, maxReportBytes), Hint: "send fewer documents at a time; upload large blobs before"}}
 	}
-	if !s.memory.take(size) {
+	if !s.memory.take(by.String(), size) {
 		return busy("the server holds as many reports as it can")
 	}
-	defer s.memory.give(size)
+	defer s.memory.give(by.String(), size)
 	body := make([]byte, size)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return unavailable("the report", fmt.Errorf("it did not arrive whole: %w", err))
@@ -39,10 +39,13 @@ func (s *Server) postReport(w http.ResponseWriter, r *http.Request, by bearer) e
 		return err
 	}
 	if err := s.batch.Save(r.Context(), report); err != nil {
+		if schema.IsKind(err, schema.Invalid) && s.uploads.spoiled(by.String(), sent.uploaded) {
+			return unavailable("the report", errors.New("an upload that it refers to was damaged, and is removed; nothing of the report is kept"))
+		}
 		return err
 	}
 	for _, ref := range sent.uploaded {
-		s.uploads.remove(by.String(), ref.Digest)
+		s.uploads.took(by.String(), ref.Digest)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -75,7 +78,11 @@ func (s *Server) prepare(r *http.Request, by bearer, sent wireReport) (store.Pre
 	if err != nil {
 		return report, err
 	}
-	return report, s.mayReport(r, by, report.Documents())
+	docs := report.Documents()
+	if err := s.mayReport(r, by, docs); err != nil {
+		return report, err
+	}
+	return report, s.mayRefer(r, by, docs, sent)
 }
 
 // mayReport holds a bearer to its project, and erasure to admin: it drops bytes that other runs may need.
@@ -229,7 +236,8 @@ func (s *Server) postBeat(w http.ResponseWriter, r *http.Request, by bearer) err
 			return denied(http.StatusForbidden, fmt.Sprintf("the token is for runs of project %q", bound), "use another token")
 		}
 	}
-	if err := s.db.Beat(r.Context(), id, q.At); err != nil {
+	// By the clock here, which also judges what is lost: that of the client may be wrong.
+	if err := s.db.Beat(r.Context(), id, schema.At(s.options.Now())); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -90,6 +90,7 @@ func parseReport(body []byte) (wireReport, error) {
 		rest = rest[size+1:]
 		return payload, nil
 	}
+	room := int64(maxUnpacked)
 	for frames := 0; frames < maxWireFrames; frames++ {
 		end := bytes.IndexByte(rest[:min(len(rest), maxWireHeader)], '\n')
 		if end < 0 {
@@ -126,6 +127,10 @@ func parseReport(body []byte) (wireReport, error) {
 			if err != nil {
 				return report, err
 			}
+			if ref.Bytes > room { // who saves a report has to unpack it
+				return report, fmt.Errorf("its blobs have more than %d bytes together: large ones are uploaded before", maxUnpacked)
+			}
+			room -= ref.Bytes
 			packed, err := take(stored)
 			if err != nil {
 				return report, err

@@ -2,8 +2,9 @@ package postgres
 
 import (
 	"errors"
+	"net"
+	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -47,9 +48,6 @@ func configure(location string, wait time.Duration) (pq.Config, error) {
 		return pq.Config{}, malformed
 	}
 	q := u.Query()
-	if !q.Has("sslmode") && os.Getenv("PGSSLMODE") == "" && local(u, q) {
-		q.Set("sslmode", "disable") // nothing leaves the machine; elsewhere the driver wants TLS
-	}
 	if !q.Has("application_name") {
 		q.Set("application_name", "runpin")
 	}
@@ -62,6 +60,9 @@ func configure(location string, wait time.Duration) (pq.Config, error) {
 		malformed.Err = withoutDetails(err)
 		return config, malformed
 	}
+	if config.SSLMode == "" && config.SSLNegotiation == "" && local(config) {
+		config.SSLMode = pq.SSLModeDisable // nothing leaves the machine; elsewhere the driver wants TLS
+	}
 	if config.Runtime == nil {
 		config.Runtime = map[string]string{}
 	}
@@ -72,13 +73,23 @@ func configure(location string, wait time.Duration) (pq.Config, error) {
 	return config, nil
 }
 
-func local(u *url.URL, q url.Values) bool {
-	host := u.Hostname()
-	if h := q.Get("host"); h != "" {
-		host = h
+// local reports whether every server that may be asked is on this machine. The parsed configuration decides: a host can also come from the environment or a
+// service file, and an address overrides a name.
+func local(config pq.Config) bool {
+	if !localHost(config.Host, config.Hostaddr) {
+		return false
 	}
-	if host == "" {
-		host = os.Getenv("PGHOST")
+	for _, m := range config.Multi {
+		if !localHost(m.Host, m.Hostaddr) {
+			return false
+		}
 	}
-	return host == "" || strings.HasPrefix(host, "/") || host == "localhost" || strings.HasPrefix(host, "127.") || host == "::1"
+	return true
+}
+
+func localHost(host string, address netip.Addr) bool {
+	if address.IsValid() {
+		return address.IsLoopback()
+	}
+	return host == "" || host == "localhost" || strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || net.ParseIP(strings.Trim(host, "[]")).IsLoopback()
 }

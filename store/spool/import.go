@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -35,9 +33,11 @@ type ImportOptions struct {
 
 // Imported says what an import did.
 type Imported struct {
-	Reports int  `json:"reports"`           // that the store has now and that are out of the way
-	Already *int `json:"already,omitempty"` // those of them that it had before; nil where the store does not say
-	Left    int  `json:"left"`              // files that stay where they are, because they are damaged or the store refuses them
+	Reports int  `json:"reports"`            // that the store has now and that are out of the way
+	Already *int `json:"already,omitempty"`  // those of them that it had before; nil where the store does not say
+	Left    int  `json:"left"`               // files that stay where they are, because they cannot be read, or their turn did not come
+	Refused int  `json:"refused,omitempty"`  // files that were moved to the directory refused beside them: they are damaged, or the store refuses what they hold
+	InPlace int  `json:"in_place,omitempty"` // of Reports, those whose files stay because the spool cannot be written to
 }
 
 const (
@@ -48,18 +48,16 @@ const (
 )
 
 // Import folds the reports of a spool into a store. A report is moved to the directory done below the spool once the
-// store has it; whoever wants the space may delete that at any time. What the store has already changes nothing, so importing again after a crash is safe, and so are two
-// imports at once. A file that is damaged or that the store refuses is left where it is and reported; the others are imported all the same. When the store cannot be reached
+// store has it; whoever wants the space may delete that at any time. Directories in the spool, up to two levels deep, are spools too: one for each node, say. What the store has already changes nothing, so importing again after a crash is safe, and so are two
+// imports at once. A file that is damaged or that the store refuses is moved to the directory refused, so that it is in nobody's way, and reported; importing that directory tries
+// it again. A file that cannot be read is left where it is and reported. The others are imported all the same, also from a spool that cannot be written to. When the store cannot be reached
 // it stops. A directory that does not exist is an error for which errors.Is(err, fs.ErrNotExist) holds.
 //
 // Files are read on all processors while the store writes: one durable transaction costs the same for one report as for thousands.
 func Import(ctx context.Context, dir string, into Saver, options ImportOptions) (Imported, error) {
-	files, err := Reports(dir)
+	files, closed, err := list(dir)
 	if err != nil {
 		return Imported{}, err
-	}
-	if options.Limit > 0 && len(files) > options.Limit {
-		files = files[:options.Limit]
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,10 +65,23 @@ func Import(ctx context.Context, dir string, into Saver, options ImportOptions) 
 	if _, counts := into.(BatchSaver); counts {
 		m.done.Already = new(int)
 	}
-	m.run(files)
+	for _, err := range closed {
+		m.failed(err)
+	}
+	for len(files) > 0 && !m.hasStopped() && ctx.Err() == nil {
+		n := len(files)
+		if options.Limit > 0 { // files that are refused do not count: they would keep the others waiting for ever
+			n = min(n, options.Limit-m.done.Reports)
+		}
+		if n <= 0 {
+			break
+		}
+		m.run(files[:n])
+		files = files[n:]
+	}
 	m.step(true)
 	if m.untold > 0 {
-		m.failures = append(m.failures, &schema.Error{Op: "spool.import", Kind: schema.KindOf(m.lastUntold), Subject: fmt.Sprintf("%q", dir), Err: fmt.Errorf("%d more files stay where they are", m.untold)})
+		m.failures = append(m.failures, &schema.Error{Op: "spool.import", Kind: schema.KindOf(m.lastUntold), Subject: fmt.Sprintf("%q", dir), Err: fmt.Errorf("%d more files were not imported", m.untold)})
 	}
 	return m.done, errors.Join(m.failures...)
 }
@@ -152,7 +163,7 @@ func (m *importing) run(files []string) {
 	stages.Go(func() {
 		for batch := range kept {
 			if err := m.setAside(batch); err != nil {
-				m.failed(err)
+				m.stop(err)
 			}
 		}
 	})
@@ -185,7 +196,7 @@ func (m *importing) whole(batch []waiting) []waiting {
 		if w.err == nil {
 			out = append(out, w)
 		} else if !m.hasStopped() {
-			m.failed(w.err)
+			m.refuse(w.path, w.err)
 		}
 	}
 	return out
@@ -200,6 +211,9 @@ func (m *importing) hasStopped() bool {
 func (m *importing) read(path string) waiting {
 	w := waiting{path: path}
 	if w.raw, w.err = Read(path); w.err != nil {
+		if w.err = inFile(path, w.err); m.ctx.Err() == nil && !errors.Is(w.err, os.ErrNotExist) {
+			w.err = unreadable(w.err)
+		}
 		return w
 	}
 	for _, d := range w.raw.Documents {
@@ -223,15 +237,20 @@ func inFile(path string, err error) error {
 	return fail("spool.import", path, err)
 }
 
+// stop is for what makes it pointless to go on.
+func (m *importing) stop(err error) {
+	m.mu.Lock()
+	m.stopped = true
+	m.cancel()
+	m.mu.Unlock()
+	m.failed(err)
+}
+
 func (m *importing) failed(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.done.Left++
-	kind := schema.KindOf(err)
-	if kind == schema.Unavailable || kind == schema.Interrupted {
-		m.stopped = true
-		m.cancel()
-	} else if len(m.failures) >= maxFailures {
+	if len(m.failures) >= maxFailures && !m.stopped {
 		m.untold, m.lastUntold = m.untold+1, err
 		return
 	}
@@ -252,7 +271,7 @@ func (m *importing) save(batch []waiting, kept chan<- []waiting) {
 			return
 		}
 		if !errors.Is(err, os.ErrNotExist) { // else somebody else imports too and was faster
-			m.failed(inFile(batch[0].path, err))
+			m.refuse(batch[0].path, inFile(batch[0].path, err))
 		}
 		return
 	}
@@ -305,46 +324,14 @@ func (m *importing) keepEach(batch []waiting) error {
 	return nil
 }
 
-// setAside moves the files of a batch out of the way, once the store has them.
-func (m *importing) setAside(batch []waiting) error {
-	aside := filepath.Join(m.dir, done)
-	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return fail("spool.import", m.dir, err)
-	}
-	for _, w := range batch {
-		if err := os.Rename(w.path, filepath.Join(aside, filepath.Base(w.path))); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fail("spool.import", w.path, err)
-		}
-	}
-	m.mu.Lock()
-	m.done.Reports += len(batch)
-	m.mu.Unlock()
-	return fail("spool.import", m.dir, syncDir(m.dir))
-}
-
 func (m *importing) step(last bool) {
 	if m.progress != nil && m.total > 0 {
 		m.mu.Lock()
-		done := m.done.Reports + m.done.Left
+		done := m.done.Reports + m.done.Left + m.done.Refused
 		m.mu.Unlock()
 		if last {
 			done = m.total
 		}
 		m.progress.Step("import", int64(done), int64(m.total), "")
 	}
-}
-
-// Reports lists the files of a spool that hold whole reports, in the order of their first documents.
-func Reports(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fail("spool.import", dir, err)
-	}
-	var out []string
-	for _, e := range entries {
-		if name := e.Name(); strings.HasSuffix(name, suffix) && !strings.HasPrefix(name, ".") {
-			out = append(out, filepath.Join(dir, name))
-		}
-	}
-	return out, nil
 }

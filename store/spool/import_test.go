@@ -150,10 +150,63 @@ func TestManyDamaged(t *testing.T) {
 		}
 	}
 	done, err := spool.Import(ctx, s.Dir(), into, spool.ImportOptions{})
-	if done.Reports != 1 || done.Left != n || schema.KindOf(err) != schema.Invalid || errors.Is(err, fs.ErrNotExist) {
+	if done.Reports != 1 || done.Left != 0 || done.Refused != n || schema.KindOf(err) != schema.Invalid || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%+v, %v", done, err)
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); !ok || len(joined.Unwrap()) > 101 {
 		t.Errorf("%d errors are told", len(joined.Unwrap()))
+	}
+}
+
+// TestRefusedAreInNobodysWay: however many files come before a good one, an import with a limit gets to it, and does not look at them again.
+func TestRefusedAreInNobodysWay(t *testing.T) {
+	s, into := openSpool(t), openStore(t)
+	mustSave(t, s, report(1))
+	for _, name := range []string{"00a", "00b", "00c"} {
+		if err := os.WriteFile(filepath.Join(s.Dir(), name+".report"), []byte("runpin spool 2\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := spool.Import(ctx, s.Dir(), into, spool.ImportOptions{Limit: 1})
+	if first.Reports != 1 || first.Refused != 3 || first.Left != 0 || schema.KindOf(err) != schema.Invalid || len(files(t, s)) != 0 {
+		t.Errorf("%+v, %v", first, err)
+	}
+	aside := filepath.Join(s.Dir(), "refused")
+	again, err := spool.Import(ctx, aside, into, spool.ImportOptions{})
+	if left, _ := spool.Reports(aside); again.Left != 3 || again.Refused != 0 || err == nil || len(left) != 3 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if err := os.Rename(filepath.Join(s.Dir(), "done", filepath.Base(must(filepath.Glob(filepath.Join(s.Dir(), "done", "*.report")))[0])), filepath.Join(aside, "00a.report")); err != nil {
+		t.Fatal(err)
+	}
+	repaired, _ := spool.Import(ctx, aside, into, spool.ImportOptions{})
+	if repaired.Reports != 1 || repaired.Left != 2 {
+		t.Errorf("%+v", repaired)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestSpoolPerNode: directories below a spool are imported with it, two levels deep; what was set aside in them is not.
+func TestSpoolPerNode(t *testing.T) {
+	s, into := openSpool(t), openStore(t)
+	for i, dir := range []string{".", "node1", "job7/node2", "a/b/c", "node1/done", ".hidden"} {
+		in, err := spool.Open(filepath.Join(s.Dir(), dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustSave(t, in, storetest.Report(storetest.NewSample(i).Base()))
+	}
+	n, err := imported(ctx, s.Dir(), into)
+	if err != nil || n != 3 || len(files(t, s)) != 0 {
+		t.Errorf("%d, %v, %v", n, files(t, s), err)
+	}
+	if aside, err := filepath.Glob(filepath.Join(s.Dir(), "job7", "node2", "done", "*.report")); err != nil || len(aside) != 1 {
+		t.Error(aside, err)
 	}
 }

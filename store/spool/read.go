@@ -41,7 +41,7 @@ func Read(path string) (Report, error) {
 	report, err := read(f, path)
 	if err != nil {
 		return Report{}, &schema.Error{Op: "spool.read", Kind: schema.Invalid, Subject: fmt.Sprintf("%q", path), Err: err,
-			Hint: "the file was left where it is; look at it, and remove it if it is not wanted"}
+			Hint: "look at the file, and remove it if it is not wanted; `runpin import` tries it again when you name its directory"}
 	}
 	return report, nil
 }

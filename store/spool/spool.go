@@ -22,9 +22,10 @@ import (
 )
 
 const (
-	magic  = "runpin spool 1\n"
-	suffix = ".report"
-	done   = "done"
+	magic   = "runpin spool 1\n"
+	suffix  = ".report"
+	done    = "done"
+	refused = "refused"
 )
 
 // Spool takes reports into a directory. It is safe for concurrent use, also by several processes and machines.

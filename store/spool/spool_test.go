@@ -175,8 +175,8 @@ func TestWhatIsNotWholeIsLeft(t *testing.T) {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in %v", name, err)
 		}
-		if left, err := os.ReadFile(filepath.Join(s.Dir(), name)); err != nil || !bytes.Equal(left, content) {
-			t.Errorf("%s was not left alone: %v", name, err)
+		if kept, err := os.ReadFile(filepath.Join(s.Dir(), "refused", name)); err != nil || !bytes.Equal(kept, content) {
+			t.Errorf("%s was not kept as it is: %v", name, err)
 		}
 	}
 	if !strings.Contains(err.Error(), "00blob.report") {
@@ -224,7 +224,7 @@ func TestSaveFails(t *testing.T) {
 	empty()
 }
 
-// TestConflict: a report that the store refuses is left, and the others are imported.
+// TestConflict: a report that the store refuses is set aside, and the others are imported.
 func TestConflict(t *testing.T) {
 	s, into := openSpool(t), openStore(t)
 	a := storetest.NewSample(1)
@@ -235,7 +235,7 @@ func TestConflict(t *testing.T) {
 	mustSave(t, s, storetest.Report(a.Base()))
 	mustSave(t, s, report(2))
 	n, err := imported(ctx, s.Dir(), into)
-	if n != 1 || schema.KindOf(err) != schema.Conflict || len(files(t, s)) != 1 {
+	if n != 1 || schema.KindOf(err) != schema.Conflict || len(files(t, s)) != 0 {
 		t.Error(n, err, files(t, s))
 	}
 }

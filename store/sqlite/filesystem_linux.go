@@ -60,12 +60,14 @@ func OnEphemeral(path string) (fsName string, yes bool) {
 	return fileSystem(path, ephemeralFileSystems)
 }
 
+const maxLinks = 40
+
 func fileSystem(path string, known map[uint32]string) (string, bool) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", false
 	}
-	for {
+	for links := 0; ; {
 		var s unix.Statfs_t
 		if err := unix.Statfs(path, &s); err == nil {
 			if uint32(s.Type) == fuse {
@@ -77,6 +79,14 @@ func fileSystem(path string, known map[uint32]string) (string, bool) {
 			}
 			name, yes := known[uint32(s.Type)]
 			return name, yes
+		}
+		// A link to what does not exist yet: it will exist where the link leads.
+		if target, err := os.Readlink(path); err == nil && links < maxLinks {
+			if links++; !filepath.IsAbs(target) {
+				target = filepath.Join(filepath.Dir(path), target)
+			}
+			path = filepath.Clean(target)
+			continue
 		}
 		up := filepath.Dir(path)
 		if up == path {
