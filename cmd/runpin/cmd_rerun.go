@@ -34,7 +34,7 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.StringFlag{Name: "name", Usage: "submit it again as `NAME` (default: what the server makes of the old name)"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
-			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`"},
+			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},
 			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
 			&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},

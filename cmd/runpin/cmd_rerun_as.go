@@ -29,7 +29,7 @@ func renderFlags() []cli.Flag {
 // checkRenderFlags refuses flags that would be passed over.
 func checkRenderFlags(c *cli.Context) error {
 	if c.IsSet("as") {
-		for _, flag := range []string{"execute", "workdir", "on", "tolerance", "deep", "secret", "json"} {
+		for _, flag := range []string{"execute", "workdir", "on", "tolerance", "deep", "json"} {
 			if c.IsSet(flag) {
 				return usageError("", "--%s has no meaning beside --as", flag)
 			}
@@ -98,6 +98,18 @@ func renderOptions(c *cli.Context) (render.Options, error) {
 	}
 	if opts.At, err = keyValues("at", c.StringSlice("at")); err != nil {
 		return opts, err
+	}
+	secrets, err := keyValues("secret", c.StringSlice("secret"))
+	if err != nil {
+		return opts, err
+	}
+	opts.Secrets = map[string]string{}
+	for name, from := range secrets {
+		object, ok := strings.CutPrefix(from, "secret:")
+		if !ok {
+			return opts, usageError("--secret "+name+"=secret:OBJECT/KEY, a key of a Kubernetes secret; a script asks for a variable", "a rendered file must not hold the secret %s", name)
+		}
+		opts.Secrets[name] = object
 	}
 	opts.NodeSelector, err = keyValues("node-selector", c.StringSlice("node-selector"))
 	return opts, err

@@ -110,7 +110,7 @@ complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l resubmit -d 'mak
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l name -r -d 'submit it again as `NAME` (default: what the server makes of the old name)'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l set -r -d 'change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l at -r -d 'read a data set from elsewhere, proved by its digest: `NAME=URI`'
-complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l secret -r -d 'give what was withheld from the record: `NAME=@FILE`'
+complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l secret -r -d 'give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l tolerance -r -d 'accept a metric within: `METRIC=1e-3` or METRIC=1%'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l deep -d 'read every byte of every data set, also where its files look untouched'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l insecure-registry -r -d 'speak http with `HOST` (loopback always may)'

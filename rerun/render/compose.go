@@ -3,6 +3,8 @@ package render
 import (
 	"io"
 	"strings"
+
+	"github.com/runpin/runpin/rerun/jobspec"
 )
 
 func init() { register(compose{}) }
@@ -15,11 +17,12 @@ func (compose) Traits() Traits { return Traits{Image: true, UTF8: true, Init: tr
 
 func (compose) Render(w io.Writer, p *Plan) error {
 	escape := func(s string) string { return strings.ReplaceAll(s, "$", "$$") } // compose fills in $NAME
+	secret := func(variable string) string { return "${" + variable + ":?}" }
 	main := []pair{{"image", p.Image}}
 	if p.Entry {
-		main = append(main, pair{"command", escapeAll(p.Argv, escape)})
+		main = append(main, pair{"command", escapeAll(p.Argv, escape, secret)})
 	} else {
-		main = append(main, pair{"entrypoint", escapeAll(p.Argv, escape)})
+		main = append(main, pair{"entrypoint", escapeAll(p.Argv, escape, secret)})
 	}
 	var env []pair
 	for _, v := range p.Env {
@@ -36,6 +39,9 @@ func (compose) Render(w io.Writer, p *Plan) error {
 			return all
 		}
 		restore := []pair{{"image", p.InitImage}, {"entrypoint", shellCommand(p.initScript(Data.mounted), escape)}, {"volumes", mounts(Data.mounted)}}
+		if p.Stamp != "" {
+			restore = append(restore, pair{"environment", []pair{{jobspec.StampVariable, p.Stamp}}})
+		}
 		services = append(services, pair{"restore", restore})
 		main = append(main, pair{"working_dir", escape(p.Dir)}, pair{"volumes", mounts(func(d Data) string { return d.Target })},
 			pair{"depends_on", []pair{{"restore", []pair{{"condition", "service_completed_successfully"}}}}})

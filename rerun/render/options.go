@@ -38,7 +38,60 @@ func ParseVolume(text string) (Volume, error) {
 	return bad("it is neither a claim nor a directory of the node")
 }
 
+// Secret is where a withheld argument or param comes from: a variable of the script, which a cluster fills from the key of an object.
+type Secret struct {
+	Name, Variable string
+	Object, Key    string
+	param          bool
+}
+
+var secretName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
+
+// takeSecrets puts a reference in the place of each argument and param that was withheld: a rendered file never holds a secret. What was withheld as a file
+// of the code is refused.
+func (p *Plan) takeSecrets(run schema.Run) error {
+	var failures []error
+	needed := map[string]bool{}
+	for _, w := range run.Withheld {
+		if w.What != "argument" && w.What != "param" || needed[w.Name] {
+			continue
+		}
+		needed[w.Name] = true
+		s := Secret{Name: w.Name, Variable: "RUNPIN_SECRET_" + strings.ToUpper(w.Name), param: w.What == "param"}
+		from, given := p.Options.Secrets[w.Name]
+		s.Object, s.Key, _ = strings.Cut(from, "/")
+		switch {
+		case !secretName.MatchString(w.Name):
+			failures = append(failures, refuse(schema.Unpinnable, fmt.Sprintf("%s %q", w.What, schema.Shorten(w.Name, 60)), "runpin rerun RUN --execute", "it is a secret that was withheld from the record, and no variable can have its name"))
+			continue
+		case p.traits.Cluster && (!objectName.MatchString(s.Object) || !secretKey.MatchString(s.Key)):
+			failures = append(failures, refuse(schema.Invalid, w.What+" "+w.Name, "--secret "+w.Name+"=secret:OBJECT/KEY, a key of a Kubernetes secret", "it is a secret that was withheld from the record, and a rendered file must not hold one"))
+			continue
+		case !p.traits.Cluster && given:
+			failures = append(failures, refuse(schema.Invalid, "--secret "+w.Name, "set "+s.Variable+" where the result runs", "a Kubernetes secret is for a cluster"))
+			continue
+		case !p.traits.Cluster:
+			p.Notes = append(p.Notes, "set "+s.Variable+" where it runs: the "+w.What+" "+w.Name+" is a secret that was withheld from the record")
+		}
+		p.Secrets = append(p.Secrets, s)
+	}
+	for _, name := range sortedNames(p.Options.Secrets) {
+		if !needed[name] {
+			failures = append(failures, refuse(schema.Invalid, "--secret "+name, "", "nothing of that name was withheld from run %s", run.ID.Short()))
+		}
+	}
+	for _, c := range run.Code {
+		for _, x := range c.Excluded {
+			if x.Why == schema.ExcludedSecret {
+				failures = append(failures, refuse(schema.Unpinnable, fmt.Sprintf("%q", x.Path), "runpin rerun RUN --execute --secret NAME=@FILE", "the file holds a secret that was withheld from the record"))
+			}
+		}
+	}
+	return errors.Join(failures...)
+}
+
 var (
+	secretKey  = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
 	objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 	labelKey   = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
 	labelValue = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)

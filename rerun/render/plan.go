@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
@@ -28,7 +25,8 @@ type Options struct {
 	Namespace    string
 	PullSecrets  []string
 	NodeSelector map[string]string
-	Changed      []schema.Reason // settings that differ from the record; they are said in the result
+	Secrets      map[string]string // OBJECT/KEY of a Kubernetes secret by name of what was withheld
+	Changed      []schema.Reason   // settings that differ from the record; they are said in the result
 
 	Expand      func(template []string, values map[string]string) []string
 	ReplaceRoot func(text, old, new string) string
@@ -42,7 +40,7 @@ type Plan struct {
 	Name      string // of objects: rerun- and the short id
 	Image     string // with its digest, and the tag where the record has one; "" for none
 	InitImage string
-	Argv      []string // may hold rootMark
+	Argv      []string // may hold marks
 	Entry     bool     // Argv are the arguments of the image's entrypoint, as when the run was recorded
 	Dir       string   // of the command in a container, or relative to the code
 	Env       []Variable
@@ -51,7 +49,8 @@ type Plan struct {
 	Data      []Data
 	Outputs   []outputPlace
 	Written   []string // outputs within the reach of a script's code, relative to it
-	Volume    *Volume  // in place of the directory that is lost with the pod
+	Secrets   []Secret
+	Volume    *Volume // in place of the directory that is lost with the pod
 	Options   Options
 	Notes     []string
 
@@ -59,7 +58,7 @@ type Plan struct {
 	inline int // bytes of changes that ride in the result
 }
 
-// Variable is one environment variable; Value may hold rootMark.
+// Variable is one environment variable; Value may hold marks.
 type Variable struct{ Name, Value string }
 
 // Data is one data set of a plan: where it is read from, where the command expects it, and what it must be.
@@ -99,7 +98,7 @@ func newPlan(ctx context.Context, f Format, run schema.Run, blobs schema.BlobSou
 			failures = append(failures, err)
 		}
 	}
-	try(p.checkWithheld(run))
+	try(p.takeSecrets(run))
 	try(p.takeImage(run))
 	try(p.takeCode(ctx, run, blobs))
 	try(p.takePlaces(run))
@@ -110,25 +109,6 @@ func newPlan(ctx context.Context, f Format, run schema.Run, blobs schema.BlobSou
 	try(p.takeCommand(run))
 	try(p.checkText())
 	return p, errors.Join(failures...)
-}
-
-// checkWithheld refuses a run that used a secret: a rendered file never holds one.
-func (p *Plan) checkWithheld(run schema.Run) error {
-	var failures []error
-	for _, w := range run.Withheld {
-		if w.What == "argument" || w.What == "param" {
-			failures = append(failures, refuse(schema.Unpinnable, w.What+" "+w.Name, "let the program read it from a file or a variable that the place gives it, and record that; or runpin rerun RUN --execute --secret "+w.Name+"=@FILE",
-				"it is a secret that was withheld from the record, and a rendered file must not hold one"))
-		}
-	}
-	for _, c := range run.Code {
-		for _, x := range c.Excluded {
-			if x.Why == schema.ExcludedSecret {
-				failures = append(failures, refuse(schema.Unpinnable, fmt.Sprintf("%q", x.Path), "runpin rerun RUN --execute --secret NAME=@FILE", "the file holds a secret that was withheld from the record"))
-			}
-		}
-	}
-	return errors.Join(failures...)
 }
 
 func (p *Plan) takeImage(run schema.Run) error {
@@ -178,223 +158,3 @@ func (p *Plan) digestOnly() string {
 	}
 	return base + "@" + digest
 }
-
-// takePlaces says where data sets are read from and where the command finds data sets and outputs.
-func (p *Plan) takePlaces(run schema.Run) error {
-	var failures []error
-	names := map[string]bool{}
-	for _, d := range run.Datasets {
-		names[d.Name] = true
-		data, err := p.data(run, d)
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		p.Data = append(p.Data, data)
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Options.At)) {
-		if !names[name] {
-			failures = append(failures, refuse(schema.Invalid, "--at "+name, "", "the run has no data set of that name"))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Options.Volumes)) {
-		v := p.Options.Volumes[name]
-		switch {
-		case !names[name] && name == "workspace" && p.traits.Cluster:
-			p.Volume = &v
-		case !names[name]:
-			failures = append(failures, refuse(schema.Invalid, "--volume "+name, "", "the run has no data set of that name"))
-		}
-	}
-	outputs := slices.Clone(run.DeclaredOutputs)
-	if run.MetricsFile != nil {
-		outputs = append(outputs, schema.Output{Name: "metrics", Path: run.MetricsFile})
-	}
-	for _, o := range outputs {
-		if o.Path == nil {
-			failures = append(failures, refuse(schema.Conflict, "output "+o.Name, "", "%s would be written over: only local paths can be moved", o.URI))
-			continue
-		}
-		target := p.target(run, *o.Path)
-		if p.traits.Image && !within(target, workspace) || !p.traits.Image && target == "" {
-			if !p.traits.Image {
-				named := slices.ContainsFunc(run.CommandTemplate, func(arg schema.Text) bool { return strings.Contains(string(arg), "{"+o.Name+"}") })
-				if !named {
-					failures = append(failures, refuse(schema.Conflict, "output "+o.Name, "name the output in the command when recording, as {"+o.Name+"}", "%s would be written over: the command does not take its path as an argument", o.Path.Typed))
-				}
-				target = path.Base(string(o.Path.Typed))
-			}
-			p.Outputs = append(p.Outputs, outputPlace{o.Name, target})
-		} else if !p.traits.Image {
-			p.Written = append(p.Written, target)
-		}
-		for _, d := range p.Data {
-			if d.Target != "" && within(target, d.Target) {
-				failures = append(failures, refuse(schema.Conflict, "output "+o.Name, "", "it lies in the data set %s, which must not be written to", d.Pin.Name))
-			}
-		}
-	}
-	if p.traits.Cluster && len(outputs) > 0 && p.Volume == nil {
-		p.Notes = append(p.Notes, "what it writes is lost with the pod: keep it with --volume workspace=pvc:CLAIM")
-	}
-	return errors.Join(failures...)
-}
-
-func within(at, dir string) bool { return at == dir || strings.HasPrefix(at, dir+"/") }
-
-// workDir is where the command starts, relative to the code.
-func workDir(run schema.Run) string {
-	if run.WorkDir == nil || run.WorkDir.Base != schema.BaseCheckout {
-		return "."
-	}
-	return path.Clean(string(run.WorkDir.Rel))
-}
-
-// target gives where the command expects a recorded path: absolute in a container; for a script relative to the code, "" when it lies elsewhere.
-func (p *Plan) target(run schema.Run, pt schema.Path) string {
-	rel := ""
-	switch {
-	case pt.Base == schema.BaseCheckout:
-		rel = path.Join(string(pt.Rel))
-	case pt.Base == schema.BaseWorkDir:
-		rel = path.Join(workDir(run), string(pt.Rel))
-	case !path.IsAbs(string(pt.Typed)):
-		rel = path.Join(workDir(run), string(pt.Typed))
-	}
-	if p.traits.Image {
-		if rel == "" {
-			return path.Clean(string(pt.Typed))
-		}
-		return path.Join(workspace, rel)
-	}
-	if rel == "." || rel == ".." || strings.HasPrefix(rel, "../../") || rel == "../code" || within(rel, "../outputs") {
-		return ""
-	}
-	return rel
-}
-
-// takeCommand puts values in the places of the template, and picks the variables.
-func (p *Plan) takeCommand(run schema.Run) error {
-	root := rootMark
-	if p.traits.Image {
-		root = workspace
-	}
-	values := map[string]string{"code_root": root}
-	for k, v := range run.Params {
-		values[k] = string(v)
-	}
-	see := func(name string, pt schema.Path, moved string) {
-		values[name] = string(pt.Typed)
-		if !path.IsAbs(string(pt.Typed)) {
-			return
-		}
-		switch target := p.target(run, pt); {
-		case moved != "":
-			values[name] = moved
-		case target == "":
-		case p.traits.Image:
-			values[name] = target
-		default:
-			values[name] = root + "/" + target
-		}
-	}
-	for _, d := range p.Data {
-		moved := ""
-		if !p.traits.Image && d.Target == "" {
-			moved = d.Source
-		}
-		see(d.Pin.Name, *d.Pin.Path, moved)
-		if moved != "" {
-			values[d.Pin.Name] = moved
-		}
-	}
-	outputs := slices.Clone(run.DeclaredOutputs)
-	if _, taken := values["metrics"]; run.MetricsFile != nil && !taken {
-		outputs = append(outputs, schema.Output{Name: "metrics", Path: run.MetricsFile})
-	}
-	for _, o := range outputs {
-		moved := ""
-		if !p.traits.Image {
-			for _, at := range p.Outputs {
-				if at.Name == o.Name {
-					moved = root + "/../outputs/" + o.Name + "/" + at.Target
-				}
-			}
-		}
-		see(o.Name, *o.Path, moved)
-		if moved != "" {
-			values[o.Name] = moved
-		}
-	}
-	for _, i := range run.Images {
-		if pinned := i.PinnedReference(false); pinned != "" {
-			values[i.Name] = pinned
-		}
-	}
-	p.Argv = p.Options.Expand(schema.Strings(run.CommandTemplate), values)
-	p.Dir = workDir(run)
-	if p.Dir == ".." || strings.HasPrefix(p.Dir, "../") || path.IsAbs(p.Dir) {
-		return refuse(schema.Invalid, "the working directory", "the record is damaged or hostile", "%q leaves the code", p.Dir)
-	}
-	if p.traits.Image {
-		p.Dir = path.Join(workspace, p.Dir)
-	}
-	old := originalRoot(run)
-	for _, name := range slices.Sorted(maps.Keys(run.Variables)) {
-		if !variableName.MatchString(name) {
-			return refuse(schema.Invalid, fmt.Sprintf("variable %q", schema.Shorten(name, 60)), "", "no shell can set a variable of that name")
-		}
-		value := string(run.Variables[name])
-		if old != "" {
-			// A marker that is an absolute path: that is what ReplaceRoot takes.
-			value = strings.ReplaceAll(p.Options.ReplaceRoot(value, old, "/\x00root"), "/\x00root", root)
-		}
-		p.Env = append(p.Env, Variable{name, value})
-	}
-	if p.Stamp != "" {
-		p.Env = append(p.Env, Variable{jobspec.StampVariable, p.Stamp})
-	}
-	return nil
-}
-
-func originalRoot(run schema.Run) string {
-	if len(run.Code) > 0 && run.Code[0].Root != nil {
-		return string(run.Code[0].Root.Located)
-	}
-	if run.WorkDir != nil {
-		return string(run.WorkDir.Located)
-	}
-	return ""
-}
-
-// checkText refuses NUL bytes, which no command line can hold, and for forms that are text what is not UTF-8.
-func (p *Plan) checkText() error {
-	bad := func(what, text string) error {
-		text = strings.ReplaceAll(text, rootMark, "")
-		if strings.IndexByte(text, 0) >= 0 {
-			return refuse(schema.Invalid, what, "the record is damaged or hostile", "it holds a NUL byte")
-		}
-		if p.traits.UTF8 && !utf8.ValidString(text) {
-			return refuse(schema.Unpinnable, what, "render it --as shell or --as podman", "it is not UTF-8, and this format holds text only")
-		}
-		return nil
-	}
-	var failures []error
-	for i, arg := range p.Argv {
-		failures = append(failures, bad(fmt.Sprintf("argument %d", i), arg))
-	}
-	for _, v := range p.Env {
-		failures = append(failures, bad("variable "+v.Name, v.Value))
-	}
-	for _, d := range p.Data {
-		failures = append(failures, bad("dataset:"+d.Pin.Name, d.Source+d.Target))
-	}
-	for _, o := range p.Outputs {
-		failures = append(failures, bad("output "+o.Name, o.Target))
-	}
-	failures = append(failures, bad("the working directory", p.Dir), bad("the code", p.codeScript(".")))
-	return errors.Join(failures...)
-}
-
-// restores says whether anything has to be done before the command.
-func (p *Plan) restores() bool { return len(p.Code) > 0 || p.Script != nil || len(p.Data) > 0 }

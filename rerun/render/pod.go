@@ -62,25 +62,30 @@ func shellCommand(script string, escape func(string) string) []any {
 	return command
 }
 
-// dollars keeps Kubernetes from filling in $(NAME): $$ stands for $ in commands and in the values of variables.
+// dollars keeps Kubernetes from filling in $(NAME): $$ stands for $ in commands and in the values of variables. One at the end is doubled too, for what may
+// follow it.
 func dollars(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		b.WriteByte(s[i])
-		if s[i] == '$' && i+1 < len(s) && (s[i+1] == '$' || s[i+1] == '(') {
+		if s[i] == '$' && (i+1 == len(s) || s[i+1] == '$' || s[i+1] == '(') {
 			b.WriteByte('$')
 		}
 	}
 	return b.String()
 }
 
-func escapeAll(words []string, escape func(string) string) []string {
+// escapeAll escapes the text of words; mark writes what stands for a secret.
+func escapeAll(words []string, escape, mark func(string) string) []string {
 	out := make([]string, len(words))
 	for i, w := range words {
-		out[i] = escape(w)
+		out[i] = fill(w, escape, mark)
 	}
 	return out
 }
+
+// variable is how Kubernetes fills a variable into a command.
+func variable(name string) string { return "$(" + name + ")" }
 
 // annotations are the stamp of an object.
 func (p *Plan) annotations() any {
@@ -154,11 +159,14 @@ func (p *Plan) container(name string) []pair {
 	for _, v := range p.Env {
 		env = append(env, []pair{{"name", v.Name}, {"value", dollars(v.Value)}})
 	}
+	for _, secret := range p.Secrets {
+		env = append(env, []pair{{"name", secret.Variable}, {"valueFrom", []pair{{"secretKeyRef", []pair{{"name", secret.Object}, {"key", secret.Key}}}}}})
+	}
 	words := "command"
 	if p.Entry {
 		words = "args"
 	}
-	c := []pair{{"name", name}, {"image", p.Image}, {words, escapeAll(p.Argv, dollars)}}
+	c := []pair{{"name", name}, {"image", p.Image}, {words, escapeAll(p.Argv, dollars, variable)}}
 	if !p.restores() && p.Volume == nil {
 		return append(c, pair{"env", present(env)})
 	}

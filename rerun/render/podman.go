@@ -27,13 +27,13 @@ func (e engine) Render(w io.Writer, p *Plan) error {
 		text += " \\\n  --workdir " + Quote(p.Dir)
 	}
 	for _, v := range p.Env {
-		text += " \\\n  --env " + Quote(v.Name+"="+v.Value)
+		text += " \\\n  --env " + quoteMarked(v.Name+"="+v.Value)
 	}
 	if !p.Entry {
 		text += " \\\n  --entrypoint=''" // the record has the whole command
 	}
 	// Both engines take a tag beside a digest only in later versions.
-	text += " \\\n  " + Quote(p.digestOnly()) + " " + quoteAll(p.Argv) + "\n"
+	text += " \\\n  " + Quote(p.digestOnly()) + " " + quoteAllMarked(p.Argv) + "\n"
 	_, err := io.WriteString(w, text)
 	return err
 }

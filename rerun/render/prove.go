@@ -8,7 +8,7 @@ import (
 )
 
 // proven are the formats that rerun/jobspec reads, and the name of a file that it takes for one.
-var proven = map[string]string{"job": "job.yaml", "pytorchjob": "pytorchjob.yaml", "argo": "workflow.yaml", "sbatch-pyxis": "run.sbatch", "sbatch-apptainer": "run.sbatch"}
+var proven = map[string]string{"job": "job.yaml", "compose": "compose.yaml", "pytorchjob": "pytorchjob.yaml", "argo": "workflow.yaml", "sbatch-pyxis": "run.sbatch", "sbatch-apptainer": "run.sbatch"}
 
 // prove reads the result back with the reader that pins job specs: it must find the images of the plan, all of them pinned, and nothing that it cannot judge.
 func prove(format string, data []byte, p *Plan) error {

@@ -1,6 +1,9 @@
 package render
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Quote writes s as one word of a POSIX shell that stands for exactly the bytes of s. Everything but a NUL byte can be said so; what comes from a record
 // reaches a shell through this function alone.
@@ -25,23 +28,46 @@ func quoteAll(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// rootMark stands in a text of the plan for the directory of the code where that is known only when the script runs. No text of a record holds a NUL byte in an
-// argument: the system would not have started it.
+// Marks stand in a text of the plan for what is known only where the result runs: the directory of the code, and secrets by the name of the variable that
+// holds them. No argument or variable of a record holds the NUL bytes around them: the system would not have started it.
 const rootMark = "\x00root\x00"
 
-// quoteRooted quotes like [Quote] and puts the shell variable root, in double quotes, in the place of every rootMark.
-func quoteRooted(s string) string {
-	parts := strings.Split(s, rootMark)
+func secretMark(variable string) string { return "\x00secret:" + variable + "\x00" }
+
+var marks = regexp.MustCompile("\x00(?:root|secret:([A-Z0-9_]+))\x00")
+
+// fill writes the parts of s: text through escape, and what stands for a mark through mark, which is given the variable.
+func fill(s string, escape, mark func(string) string) string {
 	var b strings.Builder
-	for i, part := range parts {
-		if i > 0 {
-			b.WriteString(`"$root"`)
+	at := 0
+	for _, m := range marks.FindAllStringSubmatchIndex(s, -1) {
+		if m[0] > at {
+			b.WriteString(escape(s[at:m[0]]))
 		}
-		if part != "" || len(parts) == 1 {
-			b.WriteString(Quote(part))
+		variable := "root"
+		if m[2] >= 0 {
+			variable = s[m[2]:m[3]]
 		}
+		b.WriteString(mark(variable))
+		at = m[1]
+	}
+	if at < len(s) || at == 0 {
+		b.WriteString(escape(s[at:]))
 	}
 	return b.String()
+}
+
+// quoteMarked quotes like [Quote], with shell variables in double quotes in the place of marks.
+func quoteMarked(s string) string {
+	return fill(s, Quote, func(variable string) string { return `"$` + variable + `"` })
+}
+
+func quoteAllMarked(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = quoteMarked(w)
+	}
+	return strings.Join(quoted, " ")
 }
 
 // comment makes text fit for one comment line.

@@ -111,7 +111,7 @@ func TestQuote(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want.Bytes()) {
 			t.Errorf("%s: %v\n got %q\nwant %q", sh, err, got, want.Bytes())
 		}
-		got, err = exec.Command(sh, "-c", `root='a  *"b'; printf '%s\000' `+quoteRooted("-x="+rootMark+"/it's")+" "+quoteRooted(rootMark)+" "+quoteRooted("")).Output()
+		got, err = exec.Command(sh, "-c", `root='a  *"b'; printf '%s\000' `+quoteMarked("-x="+rootMark+"/it's")+" "+quoteMarked(rootMark)+" "+quoteMarked("")).Output()
 		if err != nil || string(got) != "-x=a  *\"b/it's\x00a  *\"b\x00\x00" {
 			t.Errorf("%s: rooted: %v %q", sh, err, got)
 		}
@@ -252,9 +252,13 @@ func TestRefusals(t *testing.T) {
 		}, schema.Invalid, "inside .git", "hostile"},
 		"other changes": {"shell", func(r *schema.Run, b blobs, _ *Options) { r.Code[0].Changes = b.changes(id("1"), id("9")) }, schema.Invalid, "another checkout", "hostile"},
 		"commit":        {"shell", func(r *schema.Run, _ blobs, _ *Options) { r.Code[0].Commit = "$(id)" }, schema.Invalid, "", ""},
-		"secret": {"shell", func(r *schema.Run, _ blobs, _ *Options) {
+		"secret in a cluster": {"job", func(r *schema.Run, _ blobs, _ *Options) {
 			r.Withheld = []schema.Withheld{{What: "argument", Name: "token"}}
-		}, schema.Unpinnable, "argument token", "--secret token"},
+		}, schema.Invalid, "argument token", "--secret token=secret:OBJECT/KEY"},
+		"secret nobody needs": {"job", func(_ *schema.Run, _ blobs, o *Options) { o.Secrets = map[string]string{"x": "a/b"} }, schema.Invalid, "--secret x", ""},
+		"secret with a name": {"shell", func(r *schema.Run, _ blobs, _ *Options) {
+			r.Withheld = []schema.Withheld{{What: "param", Name: "a;id"}}
+		}, schema.Unpinnable, "a;id", "--execute"},
 		"secret file": {"job", func(r *schema.Run, _ blobs, _ *Options) {
 			r.Code[0].Excluded = []schema.Exclusion{{Path: ".env", Why: schema.ExcludedSecret}}
 		}, schema.Unpinnable, ".env", "--execute"},
@@ -285,6 +289,38 @@ func TestRefusals(t *testing.T) {
 				t.Error("something was written")
 			}
 		})
+	}
+}
+
+// TestSecrets: what was withheld is asked for by a variable where the result runs.
+func TestSecrets(t *testing.T) {
+	for _, name := range Names() {
+		run, _ := training("local")
+		run.Code, run.Datasets, run.DeclaredOutputs = nil, nil, nil
+		run.Withheld = []schema.Withheld{{What: "argument", Name: "token"}, {What: "param", Name: "key"}, {What: "variable", Name: "OTHER"}}
+		run.CommandTemplate = schema.Texts([]string{"printf", "%s,", "--api-token", "<withheld:token>", "--key=${key}", "$x"})
+		o := options()
+		if formats[name].Traits().Cluster {
+			o.Secrets = map[string]string{"token": "api/token", "key": "api/KEY"}
+		}
+		got := rendered(t, name, run, nil, o)
+		golden(t, name+"/secrets", got)
+		if strings.Contains(got, "withheld:") || strings.Contains(got, "\x00") {
+			t.Errorf("%s: %s", name, got)
+		}
+		if name != "shell" {
+			continue
+		}
+		cmd := exec.Command("sh", "-s")
+		cmd.Stdin, cmd.Dir = strings.NewReader(got), t.TempDir()
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "RUNPIN_SECRET_TOKEN: set it") {
+			t.Errorf("without the secret: %v %s", err, out)
+		}
+		cmd = exec.Command("sh", "-s")
+		cmd.Stdin, cmd.Dir, cmd.Env = strings.NewReader(got), t.TempDir(), append(cmd.Environ(), "RUNPIN_SECRET_TOKEN=it's $1", "RUNPIN_SECRET_KEY=*")
+		if out, err := cmd.Output(); err != nil || string(out) != "--api-token,it's $1,--key=$*,$x," {
+			t.Errorf("with it: %v %q", err, out)
+		}
 	}
 }
 

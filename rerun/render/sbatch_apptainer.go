@@ -23,6 +23,6 @@ func (apptainer) Render(w io.Writer, p *Plan) error {
 		text += " \\\n  --bind " + mounts + " \\\n  --pwd " + Quote(p.Dir)
 	}
 	// Apptainer takes no tag beside a digest.
-	_, err := io.WriteString(w, text+" \\\n  "+Quote("docker://"+p.digestOnly())+" "+quoteAll(p.Argv)+"\n")
+	_, err := io.WriteString(w, text+" \\\n  "+Quote("docker://"+p.digestOnly())+" "+quoteAllMarked(p.Argv)+"\n")
 	return err
 }

@@ -29,7 +29,7 @@ func (pyxis) Render(w io.Writer, p *Plan) error {
 	if p.Entry {
 		text += " \\\n  --container-entrypoint"
 	}
-	_, err := io.WriteString(w, text+" \\\n  "+quoteAll(p.Argv)+"\n")
+	_, err := io.WriteString(w, text+" \\\n  "+quoteAllMarked(p.Argv)+"\n")
 	return err
 }
 

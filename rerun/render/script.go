@@ -18,6 +18,9 @@ func (p *Plan) hostScript(shell, head, dir string) string {
 	}
 	b.WriteString(head)
 	b.WriteString("set -eu\n")
+	for _, secret := range p.Secrets {
+		fmt.Fprintf(&b, ": \"${%s:?set it to the secret %s that was withheld from the record}\"\n", secret.Variable, secret.Name)
+	}
 	if p.needsDir() {
 		fmt.Fprintf(&b, "dir=${RUNPIN_DIR:-%s}\n", dir)
 		b.WriteString(`mkdir -- "$dir" || { echo "runpin: name a directory that does not exist yet: RUNPIN_DIR=DIR" >&2; exit 11; }
@@ -88,7 +91,7 @@ const roomFunction = `room() {
 func (p *Plan) exports() string {
 	var b strings.Builder
 	for _, v := range p.Env {
-		fmt.Fprintf(&b, "export %s=%s\n", v.Name, quoteRooted(v.Value))
+		fmt.Fprintf(&b, "export %s=%s\n", v.Name, quoteMarked(v.Value))
 	}
 	return b.String()
 }

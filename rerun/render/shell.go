@@ -15,7 +15,7 @@ func (shell) Render(w io.Writer, p *Plan) error {
 	text += "cd -- \"$root\"/" + Quote(p.Dir) + "\n"
 	text += p.ready() + p.exports() + "exec"
 	for _, arg := range p.Argv {
-		text += " " + quoteRooted(arg)
+		text += " " + quoteMarked(arg)
 	}
 	_, err := io.WriteString(w, text+"\n")
 	return err
