@@ -518,9 +518,9 @@ func (r *scriptReader) apptainer(words []word) {
 		if program != "apptainer" && program != "singularity" {
 			continue
 		}
-		j := skipOptions(words, i+1)
+		j, group := skipOptions(words, i+1), ""
 		if j < len(words) && words[j].text == "instance" {
-			j = skipOptions(words, j+1)
+			j, group = skipOptions(words, j+1), "instance "
 			if j < len(words) && words[j].text != "start" && words[j].text != "run" {
 				r.seen = append(r.seen, span{w.start, words[j].end})
 				continue
@@ -534,7 +534,7 @@ func (r *scriptReader) apptainer(words []word) {
 		if j >= len(words) {
 			continue
 		}
-		field := program + " " + words[j].text
+		field := program + " " + group + words[j].text
 		j = skipOptions(words, j+1)
 		r.seen = append(r.seen, span{w.start, words[min(j, len(words)-1)].end})
 		if j >= len(words) {
@@ -605,8 +605,9 @@ func (r *scriptReader) makes(file word, certain bool) {
 	}
 	r.seen = append(r.seen, span{file.start, file.end})
 	certain = r.always && (certain || r.stops > 0 && r.stops <= at && !r.resumes)
-	if had, ok := r.made[file.text]; !ok || had {
-		r.made[file.text] = certain
+	name := path.Clean(file.text)
+	if had, ok := r.made[name]; !ok || had {
+		r.made[name] = certain
 	}
 }
 

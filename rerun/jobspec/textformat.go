@@ -198,7 +198,7 @@ func (s *Spec) pinScript(edits []edit, values map[string]string, stamp *Stamp) (
 	seen := map[edit]bool{}
 	unique := edits[:0:0]
 	for _, e := range edits {
-		if e.start == e.end && seen[e] {
+		if seen[e] {
 			continue // two commands that run one image file need one guard
 		}
 		seen[e] = true
