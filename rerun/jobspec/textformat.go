@@ -11,7 +11,7 @@ import (
 )
 
 // textFormat is a format that is neither YAML nor JSON. Its references are words of the text; a pin is spliced into a word, and proved by reading the
-// result and taking the pins out again (textproof.go).
+// result and taking the pins out again (verifyScript).
 type textFormat struct {
 	name string
 	is   func(file string, data []byte) bool
