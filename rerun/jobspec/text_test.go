@@ -352,3 +352,22 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// A script is for sbatch when it says so, by an #SBATCH line or its name; any other is a shell script.
+func TestScriptFormats(t *testing.T) {
+	for _, tc := range []struct{ file, data, want string }{
+		{"a.sh", "#!/bin/sh\n#SBATCH -n 1\n", FormatSlurm},
+		{"a", "#!/bin/sh\n\n#SBATCH -n 1\n", FormatSlurm},
+		{"a.slurm", "#!/bin/sh\n", FormatSlurm},
+		{"a.sh", "#!/bin/sh\ntrue\n", FormatShell},
+		{"a.bash", "#!/bin/bash\ntrue\n", FormatShell},
+		{"-", "# why\npodman run x:1\n", FormatShell},
+		{"a.Dockerfile", "FROM x:1\n", FormatDockerfile},
+		{"Singularity", "Bootstrap: docker\nFrom: x:1\n", FormatApptainer},
+	} {
+		s, err := golds.Read(tc.file, []byte(tc.data))
+		if err != nil || s.Format != tc.want {
+			t.Errorf("%s %q: %v, %v", tc.file, tc.data, s, err)
+		}
+	}
+}
