@@ -62,7 +62,7 @@ func (r *scriptReader) commands(tree *syntax.File) {
 			}
 			if call, ok := n.Cmd.(*syntax.CallExpr); ok && r.piped[n] {
 				output[call] = true
-			} else if r.piped[n] && !r.spread[n] { // the output of a group is that of its commands
+			} else if n.Cmd != nil && r.piped[n] && !r.spread[n] { // the output of a group is that of its commands
 				syntax.Walk(n.Cmd, func(inner syntax.Node) bool {
 					if stmt, ok := inner.(*syntax.Stmt); ok {
 						r.piped[stmt], r.spread[stmt] = true, true
