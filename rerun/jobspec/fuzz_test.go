@@ -58,7 +58,7 @@ func check(t *testing.T, s *Spec, values map[string]string, out []byte) {
 		t.Fatalf("%v %v\n%q", err, p, out)
 	}
 	for i, r := range p.References {
-		if r.Name != s.References[i].Name || r.Value != values[r.Key()] && !r.Soft || !r.Pinned && !r.Soft {
+		if r.Name != s.References[i].Name || (r.File == "" && r.Value != values[r.Key()] || r.File != "" && string(r.Digest()) != values[r.Key()]) && !r.Soft || !r.Pinned && !r.Soft {
 			t.Fatalf("%+v", r)
 		}
 	}

@@ -35,7 +35,7 @@ func (r *textReader) findGuards() {
 
 // file notes an image that is a file.
 func (r *scriptReader) file(field string, w word) {
-	if certain, ok := r.made[w.text]; ok {
+	if certain, ok := r.made[path.Clean(w.text)]; ok {
 		r.seen = append(r.seen, span{w.start, w.end})
 		if !certain {
 			r.problem(w.start, ProblemElsewhere, field, w.text, "may be an older file than the one that the script makes; make it each time, with --force or in a script that begins with set -e, or name the image itself")

@@ -15,7 +15,7 @@ import (
 // FormatSlurm is the format of a batch script for sbatch: a shell script with #SBATCH lines.
 const FormatSlurm = "slurm"
 
-// FormatShell is the format of a file that holds the command line of a container engine, and of a .bash script.
+// FormatShell is the format of a file that holds the command line of a container engine, and of a shell script that is not for sbatch.
 const FormatShell = "shell"
 
 var scriptPlaces = []string{"srun, sbatch, salloc --container-image (pyxis)", "apptainer|singularity exec|run|shell|test|instance start|pull FILE|build FILE docker://REF, oras://REF", "enroot import --output FILE docker://REF", "docker|podman|podman-hpc|nerdctl run|create|pull REF, and --mount type=image,source=REF", "SLURM_CONTAINER_IMAGE=REF", "a variable that is set once and is one of these as a whole"}
@@ -24,7 +24,7 @@ var slurmFormat = textFormat{name: FormatSlurm, is: isBatch, row: Row{Format: Fo
 	Elsewhere: []string{"--container (an OCI bundle)", "shifter, charliecloud, sarus"}, Shape: TagAndDigest, Stamp: "export " + StampVariable + " behind the last #SBATCH line",
 	Notes: []string{"apptainer takes a digest and no tag", "an image file (.sqsh, .sif) is checked by its SHA-256 before the first command, unless the script makes it itself"}}}
 
-var shellFormat = textFormat{name: FormatShell, is: isShell, row: Row{Format: FormatShell, Name: "command line of docker or podman, .bash script", Images: scriptPlaces,
+var shellFormat = textFormat{name: FormatShell, is: isShell, row: Row{Format: FormatShell, Name: "shell script (.sh, .bash), command line of docker or podman", Images: scriptPlaces,
 	Elsewhere: []string{"shifter, charliecloud, sarus"}, Shape: TagAndDigest, Stamp: "export " + StampVariable + " before the first command",
 	Notes: []string{"apptainer takes a digest and no tag", "an image file (.sqsh, .sif) is checked by its SHA-256 before the first command, unless the script makes it itself"}}}
 
@@ -35,15 +35,14 @@ func isBatch(file string, data []byte) bool {
 		return true
 	case !bytes.HasPrefix(data, []byte("#!")):
 		return false
-	case ext == ".sh":
-		return true
 	}
 	return bytes.Contains(data, []byte("\n#SBATCH"))
 }
 
-// isShell reports a file that is the command line of a container engine, or a script of bash that is not for sbatch.
+// isShell reports a file that is the command line of a container engine, or a shell script that is not for sbatch.
 func isShell(file string, data []byte) bool {
-	return path.Ext(file) == ".bash" && bytes.HasPrefix(data, []byte("#!")) || isCommandLine(data)
+	ext := path.Ext(file)
+	return (ext == ".sh" || ext == ".bash") && bytes.HasPrefix(data, []byte("#!")) || isCommandLine(data)
 }
 
 func isCommandLine(data []byte) bool {
@@ -120,7 +119,7 @@ func readScript(rd Reader, file string, data []byte) (*Spec, error) {
 	r.directives()
 	r.commands(tree)
 	r.leftOver()
-	if format == &shellFormat && len(s.References) == 0 && len(s.Problems) == 0 {
+	if format == &shellFormat && !bytes.HasPrefix(data, []byte("#!")) && len(s.References) == 0 && len(s.Problems) == 0 {
 		return nil, s.nothing()
 	}
 	return r.finish()

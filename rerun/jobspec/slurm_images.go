@@ -62,7 +62,7 @@ func (r *scriptReader) commands(tree *syntax.File) {
 			}
 			if call, ok := n.Cmd.(*syntax.CallExpr); ok && r.piped[n] {
 				output[call] = true
-			} else if r.piped[n] && !r.spread[n] { // the output of a group is that of its commands
+			} else if n.Cmd != nil && r.piped[n] && !r.spread[n] { // the output of a group is that of its commands
 				syntax.Walk(n.Cmd, func(inner syntax.Node) bool {
 					if stmt, ok := inner.(*syntax.Stmt); ok {
 						r.piped[stmt], r.spread[stmt] = true, true
@@ -101,203 +101,11 @@ func (r *scriptReader) commands(tree *syntax.File) {
 	})
 }
 
-func (r *scriptReader) assignment(a *syntax.Assign, plain bool) {
-	if a.Name == nil {
-		return
-	}
-	if a.Name.Value == "SLURM_CONTAINER_IMAGE" && a.Value != nil { // as pyxis takes it
-		w := r.wordOf(a.Value)
-		r.seen = append(r.seen, span{int(a.Name.Pos().Offset()), w.end})
-		r.pyxis(a.Name.Value, w)
-		return
-	}
-	if a.Name.Value != StampVariable {
-		return
-	}
-	s := assign{at: int(a.Name.Pos().Offset())}
-	if a.Value != nil && !a.Append {
-		w := r.wordOf(a.Value)
-		s.start, s.end, s.value = w.start, w.end, w.text
-		s.plain = plain && !w.expands
-	}
-	r.spec.script.stamps = append(r.spec.script.stamps, s)
-}
-
 // setters are commands that set variables that they are given by name, and those after which nothing is known.
 var (
 	setters = map[string]bool{"read": true, "mapfile": true, "readarray": true, "printf": true, "getopts": true, "unset": true, "let": true}
 	sources = map[string]bool{".": true, "source": true, "eval": true}
 )
-
-// findConstants notes the variables that a script sets exactly once, on its top level, to a text. What another file or eval may set is not known.
-func (r *scriptReader) findConstants(tree *syntax.File) {
-	count := map[string]int{}
-	known := true
-	var within []bool // whether each node around is arithmetic, in which names are set without a $
-	inArithmetic := 0
-	syntax.Walk(tree, func(n syntax.Node) bool {
-		if n == nil {
-			if within[len(within)-1] {
-				inArithmetic--
-			}
-			within = within[:len(within)-1]
-			return true
-		}
-		arithmetic := false
-		switch n.(type) {
-		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.CStyleLoop:
-			arithmetic = true
-			inArithmetic++
-		}
-		within = append(within, arithmetic)
-		switch n := n.(type) {
-		case *syntax.Lit:
-			if inArithmetic > 0 {
-				count[n.Value] += 2
-			}
-		case *syntax.Assign:
-			if n.Name != nil {
-				count[n.Name.Value]++
-				if n.Append || n.Index != nil {
-					count[n.Name.Value]++
-				}
-			}
-		case *syntax.DeclClause:
-			for _, a := range n.Args {
-				switch v := n.Variant.Value; {
-				case a.Name != nil && a.Naked && a.Value == nil && (v == "export" || v == "readonly"):
-					count[a.Name.Value]-- // it sets nothing
-				case a.Name == nil && a.Value != nil && strings.HasPrefix(a.Value.Lit(), "-") && strings.Contains(a.Value.Lit(), "n") && v != "export":
-					known = false // a variable of this kind sets another one
-				}
-			}
-		case *syntax.WordIter:
-			count[n.Name.Value] += 2
-		case *syntax.ParamExp:
-			if n.Exp != nil && (n.Exp.Op == syntax.AssignUnset || n.Exp.Op == syntax.AssignUnsetOrNull) && n.Param != nil {
-				count[n.Param.Value] += 2
-			}
-		case *syntax.CallExpr:
-			if len(n.Args) == 0 {
-				return true
-			}
-			name := n.Args[0].Lit()
-			if sources[name] {
-				known = false
-			}
-			r.shellState(name, int(n.Pos().Offset()), n.Args[1:])
-			if setters[name] {
-				for _, w := range n.Args[1:] {
-					count[w.Lit()] += 2
-				}
-			}
-			for _, a := range n.Assigns { // of that command alone
-				if a.Name != nil {
-					count[a.Name.Value] += 2
-				}
-			}
-		}
-		return true
-	})
-	if !known {
-		return
-	}
-	note := func(a *syntax.Assign) {
-		if a.Name == nil || a.Value == nil || count[a.Name.Value] != 1 || a.Append {
-			return
-		}
-		if w := r.wordOf(a.Value); !w.expands && w.text != "" {
-			r.constants[a.Name.Value] = w
-		}
-	}
-	for _, stmt := range tree.Stmts {
-		if stmt.Background || stmt.Negated {
-			continue
-		}
-		switch c := stmt.Cmd.(type) {
-		case *syntax.CallExpr:
-			if len(c.Args) == 0 {
-				for _, a := range c.Assigns {
-					note(a)
-				}
-			}
-		case *syntax.DeclClause:
-			if v := c.Variant.Value; v == "export" || v == "readonly" || v == "declare" {
-				for _, a := range c.Args {
-					note(a)
-				}
-			}
-		}
-	}
-}
-
-// constant gives the text that a word stands for when it is a variable that is set once, behind some text (docker://$IMAGE).
-func (r *scriptReader) constant(w word) (value word, before string, ok bool) {
-	if !w.expands || w.param == "" {
-		return word{}, "", false
-	}
-	value, ok = r.constants[w.param]
-	return value, w.text, ok && value.end <= w.start
-}
-
-// shellState notes whether a script goes on behind a command that fails, and whether it leaves the directory that it starts in.
-func (r *scriptReader) shellState(name string, at int, args []*syntax.Word) {
-	switch name {
-	case "cd", "pushd", "popd":
-		if len(args) == 1 {
-			if w := r.wordOf(args[0]); w.expands && w.text == "" && w.param == "SLURM_SUBMIT_DIR" {
-				return
-			}
-		}
-		r.moves = true
-	case "set":
-		for i, w := range args {
-			switch lit := w.Lit(); {
-			case strings.HasPrefix(lit, "+") && strings.Contains(lit, "e"):
-				r.resumes = true
-			case r.stops == 0 && strings.HasPrefix(lit, "-") && !strings.HasPrefix(lit, "--") && strings.Contains(lit, "e"), r.stops == 0 && lit == "errexit" && i > 0:
-				r.stops = at + 1
-			}
-		}
-	}
-}
-
-// evaluated notes the commands whose output a command runs: eval "$(…)", bash -c "$(…)", and $(…) alone.
-func (r *scriptReader) evaluated(call *syntax.CallExpr) {
-	if len(call.Args) == 0 {
-		return
-	}
-	args := call.Args[:1]
-	if name := call.Args[0].Lit(); name == "eval" || shells[path.Base(name)] {
-		args = call.Args
-	}
-	for _, w := range args {
-		for _, part := range w.Parts {
-			inner := []syntax.WordPart{part}
-			if q, ok := part.(*syntax.DblQuoted); ok {
-				inner = q.Parts
-			}
-			for _, p := range inner {
-				if subst, ok := p.(*syntax.CmdSubst); ok {
-					for _, stmt := range subst.Stmts {
-						r.piped[stmt] = true
-					}
-				}
-			}
-		}
-	}
-}
-
-// program gives the name of the program that a word names, also through a variable that is set once.
-func (r *scriptReader) program(w word) string {
-	if value, before, ok := r.constant(w); ok && before == "" {
-		return path.Base(value.text)
-	}
-	if w.expands {
-		return ""
-	}
-	return path.Base(w.text)
-}
 
 func (r *scriptReader) call(words []word, output bool) {
 	name := path.Base(words[0].text)
@@ -352,92 +160,6 @@ func (r *scriptReader) call(words []word, output bool) {
 			}
 		}
 	}
-}
-
-// engineRun notes the image of a docker or podman command, and says whether it is one that runs an image.
-func (r *scriptReader) engineRun(engine string, words []word) bool {
-	argv := make([]string, len(words))
-	for i, w := range words {
-		argv[i] = w.text
-		if w.expands {
-			argv[i] += "$x" // some value: it is not empty, and no option when it does not begin as one
-		}
-	}
-	argv[0] = engine
-	at, err := r.engine(argv)
-	field := engine
-	for _, w := range words[1:] {
-		if w.text == "run" || w.text == "create" || w.text == "pull" {
-			field += " " + w.text
-			break
-		}
-	}
-	switch {
-	case err != nil:
-		r.problem(words[0].start, ProblemElsewhere, field, "", "cannot be read: "+oneLine(err.Error()))
-	case at <= 0 || at >= len(words):
-		return false
-	default:
-		r.engineImage(field, words[at])
-		r.imageMounts(field+" --mount", words[1:at])
-	}
-	r.seen = append(r.seen, span{words[0].start, words[len(words)-1].end})
-	return true
-}
-
-// imageMounts notes the images that --mount type=image,source=REF puts into the container.
-func (r *scriptReader) imageMounts(field string, words []word) {
-	for i, w := range words {
-		value, isMount := w, false
-		if w.text == "--mount" && !w.expands && i+1 < len(words) {
-			value, isMount = words[i+1], true
-		} else if strings.HasPrefix(w.text, "--mount=") && len(w.text) > len("--mount=") {
-			value, isMount = w.from(len("--mount=")), true
-		}
-		if !isMount || !strings.Contains(","+value.text+",", ",type=image,") {
-			continue
-		}
-		if r.unknown(field, value) {
-			continue
-		}
-		from, found := 0, false
-		for option := range strings.SplitSeq(value.text, ",") {
-			key, image, _ := strings.Cut(option, "=")
-			if (key == "source" || key == "src") && image != "" {
-				part := value
-				from, found = from+len(key)+1, true
-				part.text, part.at = image, value.at[from:from+len(image)]
-				part.start, part.end = part.at[0], part.at[len(image)-1]+1
-				r.reference(field, part, 0, image, image, TagAndDigest)
-				break
-			}
-			from += len(option) + 1
-		}
-		if !found {
-			r.problem(value.start, ProblemShape, field, value.text, "names no image")
-		}
-	}
-}
-
-func (r *scriptReader) engineImage(field string, w word) {
-	if value, before, ok := r.constant(w); ok && (before == "" || before == "docker://") {
-		r.seen = append(r.seen, span{w.start, w.end})
-		if before == "" {
-			r.engineImage(field, value)
-		} else {
-			r.reference(field, value, 0, value.text, value.text, TagAndDigest)
-		}
-		return
-	}
-	if r.unknown(field, w) {
-		return
-	}
-	image := strings.TrimPrefix(w.text, "docker://")
-	if strings.Contains(image, "://") || strings.HasPrefix(image, "sha256:") {
-		r.problem(w.start, ProblemReference, field, w.text, "is not an image of a registry, so runpin cannot pin it")
-		return
-	}
-	r.reference(field, w, len(w.text)-len(image), image, image, TagAndDigest)
 }
 
 // container looks for the options that name a container among the words of srun or of an #SBATCH line.
@@ -518,9 +240,9 @@ func (r *scriptReader) apptainer(words []word) {
 		if program != "apptainer" && program != "singularity" {
 			continue
 		}
-		j := skipOptions(words, i+1)
+		j, group := skipOptions(words, i+1), ""
 		if j < len(words) && words[j].text == "instance" {
-			j = skipOptions(words, j+1)
+			j, group = skipOptions(words, j+1), "instance "
 			if j < len(words) && words[j].text != "start" && words[j].text != "run" {
 				r.seen = append(r.seen, span{w.start, words[j].end})
 				continue
@@ -534,7 +256,7 @@ func (r *scriptReader) apptainer(words []word) {
 		if j >= len(words) {
 			continue
 		}
-		field := program + " " + words[j].text
+		field := program + " " + group + words[j].text
 		j = skipOptions(words, j+1)
 		r.seen = append(r.seen, span{w.start, words[min(j, len(words)-1)].end})
 		if j >= len(words) {
@@ -592,82 +314,6 @@ func (r *scriptReader) pulled(field string, words []word) {
 		}
 		return
 	}
-}
-
-// makes notes an image file that the script makes itself. certain is set when there is a new file, or nothing runs behind the command.
-func (r *scriptReader) makes(file word, certain bool) {
-	at := file.start
-	if value, before, ok := r.constant(file); ok && before == "" {
-		file = value
-	}
-	if file.expands || file.text == "" {
-		return
-	}
-	r.seen = append(r.seen, span{file.start, file.end})
-	certain = r.always && (certain || r.stops > 0 && r.stops <= at && !r.resumes)
-	if had, ok := r.made[file.text]; !ok || had {
-		r.made[file.text] = certain
-	}
-}
-
-// enroot reads `enroot import -o FILE docker://REF`, `enroot create FILE` and `enroot start`, and says whether the command is one of them.
-func (r *scriptReader) enroot(words []word) bool {
-	if len(words) < 2 || words[1].expands {
-		return false
-	}
-	field := "enroot " + words[1].text
-	values := map[string]map[string]bool{
-		"import": {"-o": true, "--output": true, "-a": true, "--arch": true},
-		"create": {"-n": true, "--name": true},
-		"start":  {"-c": true, "--rc": true, "--conf": true, "-e": true, "--env": true, "-m": true, "--mount": true},
-	}[words[1].text]
-	if values == nil {
-		return false
-	}
-	r.seen = append(r.seen, span{words[0].start, words[1].end})
-	var file word
-	i := 2
-	for ; i < len(words) && strings.HasPrefix(words[i].text, "-"); i++ {
-		option, _, joined := strings.Cut(words[i].text, "=")
-		switch named := option == "-o" || option == "--output"; {
-		case joined && named && len(words[i].text) > len(option)+1:
-			file = words[i].from(len(option) + 1)
-		case !joined && values[option] && i+1 < len(words):
-			i++
-			if named {
-				file = words[i]
-			}
-		}
-	}
-	if i >= len(words) {
-		r.problem(words[0].start, ProblemShape, field, "", "names no image")
-		return true
-	}
-	w := words[i]
-	if words[1].text == "import" {
-		value, before, constant := r.constant(w)
-		switch {
-		case len(file.at) == 0 && !file.expands:
-			r.problem(w.start, ProblemWritten, field, w.text, "makes a file that is named after the tag; name the file with --output FILE")
-		case !strings.HasPrefix(w.text, "docker://") && !(constant && (before == "docker://" || strings.HasPrefix(value.text, "docker://"))):
-			r.problem(w.start, ProblemElsewhere, field, w.text, "is not an image of a registry (docker://REF), so runpin cannot pin it")
-		default:
-			r.pyxis(field, w)
-			r.makes(file, false)
-		}
-		r.seen = append(r.seen, span{w.start, w.end}, span{file.start, file.end})
-		return true
-	}
-	if value, before, ok := r.constant(w); ok && before == "" {
-		w = value
-	}
-	if words[1].text == "start" && !w.expands && !isImageFile(w.text) {
-		return true // a container that create made
-	}
-	if !r.unknown(field, w) {
-		r.file(field, w)
-	}
-	return true
 }
 
 func (r *scriptReader) apptainerImage(field string, w word) {

@@ -52,6 +52,7 @@ func TestTextPins(t *testing.T) {
 		{"instance", "job.sbatch", "#!/bin/bash\napptainer instance start docker://team/t:1 name\n", []string{"docker://team/t@D name"}},
 		{"oras", "job.sbatch", "#!/bin/bash\napptainer exec oras://ghcr.io/team/t:1 x\n", []string{"oras://ghcr.io/team/t@D x"}},
 		{"pull", "job.sbatch", "#!/bin/bash\napptainer pull t.sif docker://team/t:1\n", []string{"t.sif docker://team/t@D"}},
+		{"an empty file", "job.sbatch", "#!/bin/sh\n> log\n>> log\npodman run team/t:1\n", []string{"run team/t:1@D\n"}},
 		{"an exported constant", "job.sbatch", "#!/bin/sh\nIMAGE=team/t:1\nexport IMAGE\ndeclare -r OTHER=team/u:2\npodman run $IMAGE x\npodman run $OTHER y\n", []string{"\nIMAGE=team/t:1@D\nexport IMAGE\n", "OTHER=team/u:2@D\n"}},
 		{"an engine in a variable", "job.sbatch", "#!/bin/sh\nDOCKER=podman\n$DOCKER run team/t:1 x\n\"${DOCKER}\" pull team/u:2\n", []string{"run team/t:1@D x", "pull team/u:2@D"}},
 		{"an image that is mounted", "job.sbatch", "#!/bin/sh\npodman run --mount type=image,src=team/d:1,dst=/d --mount=type=image,target=/e,source=team/e:1 team/t:1 --mount type=image,src=no\n",
@@ -351,4 +352,23 @@ func FuzzText(f *testing.F) {
 			t.Fatalf("%v\n%q\n%q", err, out, again)
 		}
 	})
+}
+
+// A script is for sbatch when it says so, by an #SBATCH line or its name; any other is a shell script.
+func TestScriptFormats(t *testing.T) {
+	for _, tc := range []struct{ file, data, want string }{
+		{"a.sh", "#!/bin/sh\n#SBATCH -n 1\n", FormatSlurm},
+		{"a", "#!/bin/sh\n\n#SBATCH -n 1\n", FormatSlurm},
+		{"a.slurm", "#!/bin/sh\n", FormatSlurm},
+		{"a.sh", "#!/bin/sh\ntrue\n", FormatShell},
+		{"a.bash", "#!/bin/bash\ntrue\n", FormatShell},
+		{"-", "# why\npodman run x:1\n", FormatShell},
+		{"a.Dockerfile", "FROM x:1\n", FormatDockerfile},
+		{"Singularity", "Bootstrap: docker\nFrom: x:1\n", FormatApptainer},
+	} {
+		s, err := golds.Read(tc.file, []byte(tc.data))
+		if err != nil || s.Format != tc.want {
+			t.Errorf("%s %q: %v, %v", tc.file, tc.data, s, err)
+		}
+	}
 }
