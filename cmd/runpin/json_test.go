@@ -32,6 +32,13 @@ func TestJSONFields(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "mlruns", "0", "meta.yaml"), []byte("name: x\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	digest := "@sha256:" + strings.Repeat("0", 64)
+	if err := os.WriteFile(filepath.Join(dir, "job.yaml"), []byte("services: {a: {image: x"+digest+"}}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "runpin.lock"), []byte(`{"schema":"runpin.dev/lock/v1","images":[],"code":[]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	runpin("record", "--no-code", "--name", "one", "--dataset", "d=data.txt", "--output", "o.txt", "--", "sh", "-c", "cat data.txt > o.txt")
 	runpin("record", "--no-code", "--name", "spooled", "--store", "spool:spooled", "--", "true")
 	runpin("serve", "token", "create", "--scope", "read")
@@ -47,6 +54,8 @@ func TestJSONFields(t *testing.T) {
 		{"store check", "runs documents blobs bytes waiting problems"},
 		{"store migrate copy.db", "from to documents new_documents blobs new_blobs bytes digest"},
 		{"serve token list", "[] id scopes created"},
+		{"pin --locked job.yaml", "[] file format changed references left"},
+		{"lint --offline job.yaml", "files findings"},
 		{"version", "version go os arch revision"},
 	} {
 		verb, want := answer[0], answer[1]

@@ -70,6 +70,9 @@ func SeatOf(environ []string, sharedArray bool) Seat {
 		s.spread(vars, size)
 	}
 	s.readAttempt(vars)
+	if sharedArray && vars["SLURM_ARRAY_TASK_ID"] != "" {
+		s.Attempt = 0 // Slurm counts for each task of the array; a number is of the whole run, and would make the other tasks past
+	}
 	for _, name := range []string{"SLURMD_NODENAME", "NODE_NAME"} {
 		if s.Node == "" {
 			s.Node = identifier(vars[name])

@@ -37,6 +37,10 @@ func testPins(t testing.TB, s *Spec) map[string]string {
 			values[r.Key()] = "1" + strings.Repeat("0", 39)
 			continue
 		}
+		if r.File != "" {
+			values[r.Key()] = string(testDigest(r.File))
+			continue
+		}
 		pin, err := r.Pin(testDigest(r.Value))
 		if err != nil {
 			t.Fatal(err)

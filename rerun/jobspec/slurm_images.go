@@ -9,8 +9,8 @@ import (
 )
 
 // signs are what hints at a container wherever it stands.
-var signs = regexp.MustCompile(`--container-image\b|\bSLURM_CONTAINER_IMAGE=|\b(docker|dockerd|podman|oras|library|shub)://|\b(apptainer|singularity)[ \t]+(-\S+[ \t]+)*(exec|run|shell|instance)\b|` +
-	`\b(docker|podman|nerdctl)[ \t]+(-\S+([ \t]+[a-z]+)?[ \t]+)*(container[ \t]+)?(run|create)\b|[\w./-]+\.(sif|sqsh|squashfs|simg)\b`)
+var signs = regexp.MustCompile(`--container-image\b|\bSLURM_CONTAINER_IMAGE=|\b(docker|dockerd|podman|oras|library|shub)://|\b(apptainer|singularity)[ \t]+(-\S+[ \t]+)*(exec|run|shell|instance)\b|\benroot[ \t]+(import|start)\b|` +
+	`\b(docker|podman|podman-hpc|nerdctl)[ \t]+(-\S+([ \t]+[a-z]+)?[ \t]+)*(container[ \t]+)?(run|create)\b|[\w./-]+\.(sif|sqsh|squashfs|simg)\b`)
 
 // imageActions are the actions of apptainer that take an image.
 var imageActions = map[string]bool{"exec": true, "run": true, "shell": true, "test": true}
@@ -23,9 +23,18 @@ var valueOptions = map[string]bool{"-B": true, "--bind": true, "-H": true, "--ho
 	"--cpu-shares": true, "--cpuset-cpus": true, "--cpuset-mems": true, "--pids-limit": true, "--device": true, "--cdi-dirs": true, "--data": true, "--no-mount": true,
 	"--docker-host": true, "--docker-username": true, "--docker-password": true, "--config": true}
 
+// engines take an image among the words of a command, as [Reader.ContainerImage] reads it.
+var engines = map[string]bool{"docker": true, "podman": true, "podman-hpc": true, "nerdctl": true}
+
 // otherEngines start a container in a way that cannot be pinned here; the words are the actions that do, "" is the program itself.
 var otherEngines = map[string][]string{"docker": {"run", "create"}, "podman": {"run", "create"}, "podman-hpc": {"run", "create"}, "nerdctl": {"run", "create"},
-	"shifter": {""}, "ch-run": {""}, "sarus": {"run"}, "enroot": {"import", "start", "create", "load"}}
+	"shifter": {""}, "ch-run": {""}, "sarus": {"run"}, "enroot": {"load", "bundle"}}
+
+// someEngine is a variable that by its name holds the program that starts containers.
+var someEngine = regexp.MustCompile(`(?i)^"?\$\{?\w*(docker|podman|nerdctl|engine|runtime|container|apptainer|singularity|enroot)`)
+
+// engineActions are what such a program is told to do.
+var engineActions = map[string]bool{"run": true, "exec": true, "shell": true, "create": true, "pull": true, "instance": true, "container": true, "import": true, "start": true}
 
 // talk are commands whose arguments are words about programs, not programs.
 var talk = map[string]bool{"echo": true, "printf": true, "cp": true, "mv": true, "rm": true, "ls": true, "ln": true, "rsync": true, "stat": true, "test": true, "[": true, "sha256sum": true, "mkdir": true, "du": true, "module": true, "ml": true, "which": true, "type": true, "spack": true, "pip": true, "apt-get": true}
@@ -35,7 +44,7 @@ func (r *scriptReader) commands(tree *syntax.File) {
 	top := map[syntax.Command]bool{}
 	output := map[*syntax.CallExpr]bool{} // commands whose output goes into a file or a pipe
 	for _, s := range tree.Stmts {
-		top[s.Cmd] = true
+		top[s.Cmd] = !s.Background && !s.Negated
 	}
 	syntax.Walk(tree, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -53,16 +62,25 @@ func (r *scriptReader) commands(tree *syntax.File) {
 			}
 			if call, ok := n.Cmd.(*syntax.CallExpr); ok && r.piped[n] {
 				output[call] = true
+			} else if r.piped[n] && !r.spread[n] { // the output of a group is that of its commands
+				syntax.Walk(n.Cmd, func(inner syntax.Node) bool {
+					if stmt, ok := inner.(*syntax.Stmt); ok {
+						r.piped[stmt], r.spread[stmt] = true, true
+					}
+					return true
+				})
 			}
 		case *syntax.CallExpr:
 			for _, a := range n.Assigns {
 				r.assignment(a, false)
 			}
+			r.evaluated(n)
 			var words []word
 			for _, w := range n.Args {
 				words = append(words, r.wordOf(w))
 			}
 			if len(words) > 0 {
+				r.always = top[n] && !output[n]
 				r.call(words, output[n])
 			}
 		case *syntax.DeclClause:
@@ -144,6 +162,15 @@ func (r *scriptReader) findConstants(tree *syntax.File) {
 					count[n.Name.Value]++
 				}
 			}
+		case *syntax.DeclClause:
+			for _, a := range n.Args {
+				switch v := n.Variant.Value; {
+				case a.Name != nil && a.Naked && a.Value == nil && (v == "export" || v == "readonly"):
+					count[a.Name.Value]-- // it sets nothing
+				case a.Name == nil && a.Value != nil && strings.HasPrefix(a.Value.Lit(), "-") && strings.Contains(a.Value.Lit(), "n") && v != "export":
+					known = false // a variable of this kind sets another one
+				}
+			}
 		case *syntax.WordIter:
 			count[n.Name.Value] += 2
 		case *syntax.ParamExp:
@@ -158,6 +185,7 @@ func (r *scriptReader) findConstants(tree *syntax.File) {
 			if sources[name] {
 				known = false
 			}
+			r.shellState(name, int(n.Pos().Offset()), n.Args[1:])
 			if setters[name] {
 				for _, w := range n.Args[1:] {
 					count[w.Lit()] += 2
@@ -212,6 +240,65 @@ func (r *scriptReader) constant(w word) (value word, before string, ok bool) {
 	return value, w.text, ok && value.end <= w.start
 }
 
+// shellState notes whether a script goes on behind a command that fails, and whether it leaves the directory that it starts in.
+func (r *scriptReader) shellState(name string, at int, args []*syntax.Word) {
+	switch name {
+	case "cd", "pushd", "popd":
+		if len(args) == 1 {
+			if w := r.wordOf(args[0]); w.expands && w.text == "" && w.param == "SLURM_SUBMIT_DIR" {
+				return
+			}
+		}
+		r.moves = true
+	case "set":
+		for i, w := range args {
+			switch lit := w.Lit(); {
+			case strings.HasPrefix(lit, "+") && strings.Contains(lit, "e"):
+				r.resumes = true
+			case r.stops == 0 && strings.HasPrefix(lit, "-") && !strings.HasPrefix(lit, "--") && strings.Contains(lit, "e"), r.stops == 0 && lit == "errexit" && i > 0:
+				r.stops = at + 1
+			}
+		}
+	}
+}
+
+// evaluated notes the commands whose output a command runs: eval "$(…)", bash -c "$(…)", and $(…) alone.
+func (r *scriptReader) evaluated(call *syntax.CallExpr) {
+	if len(call.Args) == 0 {
+		return
+	}
+	args := call.Args[:1]
+	if name := call.Args[0].Lit(); name == "eval" || shells[path.Base(name)] {
+		args = call.Args
+	}
+	for _, w := range args {
+		for _, part := range w.Parts {
+			inner := []syntax.WordPart{part}
+			if q, ok := part.(*syntax.DblQuoted); ok {
+				inner = q.Parts
+			}
+			for _, p := range inner {
+				if subst, ok := p.(*syntax.CmdSubst); ok {
+					for _, stmt := range subst.Stmts {
+						r.piped[stmt] = true
+					}
+				}
+			}
+		}
+	}
+}
+
+// program gives the name of the program that a word names, also through a variable that is set once.
+func (r *scriptReader) program(w word) string {
+	if value, before, ok := r.constant(w); ok && before == "" {
+		return path.Base(value.text)
+	}
+	if w.expands {
+		return ""
+	}
+	return path.Base(w.text)
+}
+
 func (r *scriptReader) call(words []word, output bool) {
 	name := path.Base(words[0].text)
 	if talk[name] && !words[0].expands {
@@ -231,12 +318,24 @@ func (r *scriptReader) call(words []word, output bool) {
 	r.apptainer(words)
 	tries := 0
 	for i, w := range words {
-		engine := path.Base(w.text)
-		actions, known := otherEngines[engine]
-		if !known || w.expands {
+		engine := r.program(w)
+		if engine == "" {
+			j := skipOptions(words, i+1)
+			if shown := string(r.spec.source.data[w.start:w.end]); j < len(words) && engineActions[words[j].text] && someEngine.MatchString(shown) {
+				r.problem(w.start, ProblemTemplate, "", shown, "is a program that only the running shell knows, and it may start a container; write its name")
+				r.seen = append(r.seen, span{w.start, words[len(words)-1].end})
+				return
+			}
 			continue
 		}
-		if engine == "docker" || engine == "podman" {
+		if engine == "enroot" && r.enroot(words[i:]) {
+			return
+		}
+		actions, known := otherEngines[engine]
+		if !known {
+			continue
+		}
+		if engines[engine] {
 			if tries++; tries > maxEngines {
 				r.problem(w.start, ProblemElsewhere, engine, "", "is named too often in one command")
 				return
@@ -247,7 +346,7 @@ func (r *scriptReader) call(words []word, output bool) {
 		}
 		for _, action := range actions {
 			if action == "" || i+1 < len(words) && words[i+1].text == action {
-				r.problem(w.start, ProblemElsewhere, strings.TrimSpace(engine+" "+action), "", "starts a container in a way that runpin cannot pin in a script; use pyxis (srun --container-image), apptainer exec docker://REF, docker run or podman run")
+				r.problem(w.start, ProblemElsewhere, strings.TrimSpace(engine+" "+action), "", "starts a container in a way that runpin cannot pin in a script; use pyxis (srun --container-image), enroot import, apptainer exec docker://REF, docker run or podman run")
 				r.seen = append(r.seen, span{w.start, words[len(words)-1].end})
 				return
 			}
@@ -264,8 +363,15 @@ func (r *scriptReader) engineRun(engine string, words []word) bool {
 			argv[i] += "$x" // some value: it is not empty, and no option when it does not begin as one
 		}
 	}
+	argv[0] = engine
 	at, err := r.engine(argv)
-	field := engine + " run"
+	field := engine
+	for _, w := range words[1:] {
+		if w.text == "run" || w.text == "create" || w.text == "pull" {
+			field += " " + w.text
+			break
+		}
+	}
 	switch {
 	case err != nil:
 		r.problem(words[0].start, ProblemElsewhere, field, "", "cannot be read: "+oneLine(err.Error()))
@@ -273,9 +379,44 @@ func (r *scriptReader) engineRun(engine string, words []word) bool {
 		return false
 	default:
 		r.engineImage(field, words[at])
+		r.imageMounts(field+" --mount", words[1:at])
 	}
 	r.seen = append(r.seen, span{words[0].start, words[len(words)-1].end})
 	return true
+}
+
+// imageMounts notes the images that --mount type=image,source=REF puts into the container.
+func (r *scriptReader) imageMounts(field string, words []word) {
+	for i, w := range words {
+		value, isMount := w, false
+		if w.text == "--mount" && !w.expands && i+1 < len(words) {
+			value, isMount = words[i+1], true
+		} else if strings.HasPrefix(w.text, "--mount=") && len(w.text) > len("--mount=") {
+			value, isMount = w.from(len("--mount=")), true
+		}
+		if !isMount || !strings.Contains(","+value.text+",", ",type=image,") {
+			continue
+		}
+		if r.unknown(field, value) {
+			continue
+		}
+		from, found := 0, false
+		for option := range strings.SplitSeq(value.text, ",") {
+			key, image, _ := strings.Cut(option, "=")
+			if (key == "source" || key == "src") && image != "" {
+				part := value
+				from, found = from+len(key)+1, true
+				part.text, part.at = image, value.at[from:from+len(image)]
+				part.start, part.end = part.at[0], part.at[len(image)-1]+1
+				r.reference(field, part, 0, image, image, TagAndDigest)
+				break
+			}
+			from += len(option) + 1
+		}
+		if !found {
+			r.problem(value.start, ProblemShape, field, value.text, "names no image")
+		}
+	}
 }
 
 func (r *scriptReader) engineImage(field string, w word) {
@@ -373,8 +514,8 @@ func (r *scriptReader) pyxis(field string, w word) {
 // apptainer looks for `apptainer exec IMAGE`, behind whatever starts it: srun, mpirun, runpin record --join.
 func (r *scriptReader) apptainer(words []word) {
 	for i, w := range words {
-		program := path.Base(w.text)
-		if w.expands || program != "apptainer" && program != "singularity" {
+		program := r.program(w)
+		if program != "apptainer" && program != "singularity" {
 			continue
 		}
 		j := skipOptions(words, i+1)
@@ -421,15 +562,112 @@ func skipOptions(words []word, i int) int {
 
 // pulled notes the image that `apptainer pull FILE docker://REF` makes a file of; the file is what the script makes, and no input.
 func (r *scriptReader) pulled(field string, words []word) {
+	forced := false
 	for i, w := range words {
-		if strings.HasPrefix(w.text, "docker://") || strings.HasPrefix(w.text, "oras://") {
-			r.apptainerImage(field, w)
-			for _, other := range words[:i] {
-				r.seen = append(r.seen, span{other.start, other.end})
+		if w.text == "--force" || w.text == "-F" {
+			forced = true
+		}
+		text := w.text
+		if value, before, ok := r.constant(w); ok {
+			text = before + value.text
+		}
+		if !strings.HasPrefix(text, "docker://") && !strings.HasPrefix(text, "oras://") {
+			if w.text != "" && path.Ext(w.text) == ".def" {
+				r.problem(w.start, ProblemElsewhere, field, w.text, "builds an image while the job runs, which has no digest before; build it first, or pin the definition file and run what it makes")
 			}
+			continue
+		}
+		var file word
+		if i > 0 && !strings.HasPrefix(words[i-1].text, "-") {
+			file = words[i-1]
+		}
+		if len(file.at) == 0 && !file.expands {
+			r.problem(w.start, ProblemWritten, field, w.text, "makes a file that is named after the tag; name the file: "+field+" FILE "+w.text)
 			return
 		}
+		r.apptainerImage(field, w)
+		r.makes(file, forced)
+		for _, other := range words[:i] {
+			r.seen = append(r.seen, span{other.start, other.end})
+		}
+		return
 	}
+}
+
+// makes notes an image file that the script makes itself. certain is set when there is a new file, or nothing runs behind the command.
+func (r *scriptReader) makes(file word, certain bool) {
+	at := file.start
+	if value, before, ok := r.constant(file); ok && before == "" {
+		file = value
+	}
+	if file.expands || file.text == "" {
+		return
+	}
+	r.seen = append(r.seen, span{file.start, file.end})
+	certain = r.always && (certain || r.stops > 0 && r.stops <= at && !r.resumes)
+	if had, ok := r.made[file.text]; !ok || had {
+		r.made[file.text] = certain
+	}
+}
+
+// enroot reads `enroot import -o FILE docker://REF`, `enroot create FILE` and `enroot start`, and says whether the command is one of them.
+func (r *scriptReader) enroot(words []word) bool {
+	if len(words) < 2 || words[1].expands {
+		return false
+	}
+	field := "enroot " + words[1].text
+	values := map[string]map[string]bool{
+		"import": {"-o": true, "--output": true, "-a": true, "--arch": true},
+		"create": {"-n": true, "--name": true},
+		"start":  {"-c": true, "--rc": true, "--conf": true, "-e": true, "--env": true, "-m": true, "--mount": true},
+	}[words[1].text]
+	if values == nil {
+		return false
+	}
+	r.seen = append(r.seen, span{words[0].start, words[1].end})
+	var file word
+	i := 2
+	for ; i < len(words) && strings.HasPrefix(words[i].text, "-"); i++ {
+		option, _, joined := strings.Cut(words[i].text, "=")
+		switch named := option == "-o" || option == "--output"; {
+		case joined && named && len(words[i].text) > len(option)+1:
+			file = words[i].from(len(option) + 1)
+		case !joined && values[option] && i+1 < len(words):
+			i++
+			if named {
+				file = words[i]
+			}
+		}
+	}
+	if i >= len(words) {
+		r.problem(words[0].start, ProblemShape, field, "", "names no image")
+		return true
+	}
+	w := words[i]
+	if words[1].text == "import" {
+		value, before, constant := r.constant(w)
+		switch {
+		case len(file.at) == 0 && !file.expands:
+			r.problem(w.start, ProblemWritten, field, w.text, "makes a file that is named after the tag; name the file with --output FILE")
+		case !strings.HasPrefix(w.text, "docker://") && !(constant && (before == "docker://" || strings.HasPrefix(value.text, "docker://"))):
+			r.problem(w.start, ProblemElsewhere, field, w.text, "is not an image of a registry (docker://REF), so runpin cannot pin it")
+		default:
+			r.pyxis(field, w)
+			r.makes(file, false)
+		}
+		r.seen = append(r.seen, span{w.start, w.end}, span{file.start, file.end})
+		return true
+	}
+	if value, before, ok := r.constant(w); ok && before == "" {
+		w = value
+	}
+	if words[1].text == "start" && !w.expands && !isImageFile(w.text) {
+		return true // a container that create made
+	}
+	if !r.unknown(field, w) {
+		r.file(field, w)
+	}
+	return true
 }
 
 func (r *scriptReader) apptainerImage(field string, w word) {

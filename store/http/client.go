@@ -206,8 +206,11 @@ func (c *Client) readError(resp *http.Response) error {
 		e.Subject, e.Message, e.Hint = c.base, "the server answers "+schema.Shorten(resp.Status, 60), "look at the server's log"
 	}
 	cause := errors.New(e.Message)
-	if resp.StatusCode == http.StatusForbidden {
+	switch resp.StatusCode {
+	case http.StatusForbidden:
 		cause = deniedError(e.Message)
+	case http.StatusUnauthorized:
+		cause = unknownTokenError(e.Message)
 	}
 	return &schema.Error{Op: e.Op, Kind: e.Kind, Subject: e.Subject, Hint: e.Hint, Err: cause}
 }
@@ -219,6 +222,16 @@ type deniedError string
 
 func (e deniedError) Error() string        { return string(e) }
 func (e deniedError) Is(target error) bool { return target == ErrDenied }
+
+// Denied tells who asks about the rights and not about what was sent (store/spool).
+func (e deniedError) Denied() bool { return true }
+
+type unknownTokenError string
+
+func (e unknownTokenError) Error() string { return string(e) }
+
+// Denied is as for deniedError.
+func (e unknownTokenError) Denied() bool { return true }
 
 // json asks and reads an answer; a truncated one is asked for again.
 func (c *Client) json(ctx context.Context, q request, question, answer any) error {

@@ -51,12 +51,6 @@ func token(t testing.TB, db *store.Store, want store.Token) string {
 	return secret
 }
 
-// serve starts a server for a store and gives a client of it.
-func serve(t testing.TB, db *store.Store, dir, secret string) *Client {
-	t.Helper()
-	return client(t, listen(t, db, ServerOptions{Uploads: filepath.Join(dir, "uploads")}), ClientOptions{Token: secret})
-}
-
 func listen(t testing.TB, db *store.Store, o ServerOptions) string {
 	t.Helper()
 	if o.Uploads == "" {

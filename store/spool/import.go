@@ -265,6 +265,11 @@ func (m *importing) save(batch []waiting, kept chan<- []waiting) {
 	brought, err := m.keep(batch)
 	if err != nil {
 		kind := schema.KindOf(err)
+		var rights interface{ Denied() bool }
+		if errors.As(err, &rights) && rights.Denied() { // it is not the reports that are wrong
+			m.stop(err)
+			return
+		}
 		if len(batch) > 1 && kind != schema.Unavailable && kind != schema.Interrupted {
 			m.save(batch[:len(batch)/2], kept)
 			m.save(batch[len(batch)/2:], kept)

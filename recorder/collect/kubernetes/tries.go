@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,8 +39,12 @@ func (p *Pod) tries(rank *int) []collect.Try {
 	t.Status = phases[p.Status.Phase]
 	main := p.main()
 	var restarted *ContainerStatus
+	alone := slices.IndexFunc(p.Status.Containers, func(c ContainerStatus) bool { return c.Name == main }) // beside it, others restart for reasons of their own
 	for i := range p.Status.Containers {
 		c := &p.Status.Containers[i]
+		if alone >= 0 && i != alone {
+			continue
+		}
 		if c.Restarts >= t.Number && c.Restarts < maxRestarts {
 			t.Number, restarted = c.Restarts+1, c
 		}
@@ -157,7 +162,12 @@ func (p *Pod) ended(t *collect.Try) {
 		t.ExitCode = new(int)
 		return
 	}
-	for _, c := range append(append([]ContainerStatus{}, p.Status.Containers...), p.Status.Inits...) {
+	all := append(append([]ContainerStatus{}, p.Status.Containers...), p.Status.Inits...)
+	main := p.main()
+	slices.SortStableFunc(all, func(a, b ContainerStatus) int { // what the pod is there for says why it failed
+		return boolToInt(b.Name == main) - boolToInt(a.Name == main)
+	})
+	for _, c := range all {
 		end := c.State.Terminated
 		if end == nil || end.ExitCode == 0 && end.Signal == 0 || collect.PlainWord(c.Name) == "" {
 			continue
@@ -178,6 +188,13 @@ func (p *Pod) ended(t *collect.Try) {
 	if t.Reason != "" {
 		t.Why += ": " + t.Reason
 	}
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // maxMessage is what a kubelet keeps of a termination message.

@@ -110,7 +110,7 @@ func TestFailures(t *testing.T) {
 	w, r := newWorld()
 	w.fails["team/i1:1"] = &schema.Error{Op: "x", Kind: schema.Unpinnable, Subject: "i1", Err: errors.New("is not there"), Hint: "push it"}
 	w.fails["team/i2:1"] = &schema.Error{Op: "x", Kind: schema.Unavailable, Subject: "i2", Err: errors.New("does not answer")}
-	results, err := r.Pin(t.Context(), manyFiles(3, 2, 4)) // i0 i1 | i2 i3 | i0 i1
+	_, err := r.Pin(t.Context(), manyFiles(3, 2, 4)) // i0 i1 | i2 i3 | i0 i1
 	text := fmt.Sprint(err)
 	for _, want := range []string{"f0000.yaml:8:12: spec.containers[1].image: i1: is not there", "f0001.yaml:6:12: spec.containers[0].image: i2: does not answer", "f0002.yaml:8:12"} {
 		if !strings.Contains(text, want) {
@@ -122,7 +122,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("%v", kinds)
 	}
 	r.AllowUnpinned = true
-	results, err = r.Pin(t.Context(), manyFiles(3, 2, 4))
+	results, err := r.Pin(t.Context(), manyFiles(3, 2, 4))
 	if err != nil || len(results[0].Left) != 1 || !results[0].Left[0].Failed || !bytes.Contains(results[0].Pinned, []byte("image: team/i1:1\n")) {
 		t.Errorf("%v %+v", err, results[0].Left)
 	}
