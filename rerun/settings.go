@@ -49,7 +49,7 @@ func (p *Prepared) applySetting(s Setting) (was string, err error) {
 		return p.setArgument(flag, s.Value, refuse)
 	}
 	if strings.HasPrefix(s.Key, "field.") {
-		return "", refuse("print the spec with `runpin rerun` and edit it", "fields of a job spec cannot be set when a command is executed")
+		return "", refuse("leave out --execute and --as: the spec is printed with the field set", "it is a field of a job spec, and this is a command")
 	}
 	old, known := p.Params[s.Key]
 	if !known {

@@ -29,10 +29,8 @@ func plainOptions() render.Options {
 // TestShellRestores holds what `rerun --as shell` writes to the suite of the built-in restore, in each shell that is here.
 func TestShellRestores(t *testing.T) {
 	for _, shell := range [][]string{{"sh"}, {"bash"}, {"busybox", "sh"}} {
-		if _, err := exec.LookPath(shell[0]); err != nil {
-			continue
-		}
 		t.Run(shell[0], func(t *testing.T) {
+			requirePart(t, shell[0], "git")
 			codetest.RunRestore(t, codetest.Restorer{
 				Capture: func(t *testing.T, repo *codetest.Repo) (schema.CodePin, *codetest.Blobs) {
 					blobs := &codetest.Blobs{}
@@ -66,15 +64,17 @@ func TestShellRestores(t *testing.T) {
 
 // TestShellGuards: the digest that a script recomputes is the recorded one, for everything that a data set can hold, and any change stops the command.
 func TestShellGuards(t *testing.T) {
-	toolboxes := map[string]string{"coreutils": os.Getenv("PATH")}
-	if busybox, err := exec.LookPath("busybox"); err == nil {
-		bin := t.TempDir()
-		for _, applet := range []string{"sh", "sha256sum", "find", "sort", "sed", "cut", "test", "ls", "mkdir", "rm", "ln", "readlink", "printf", "cat", "true", "["} {
-			if err := os.Symlink(busybox, filepath.Join(bin, applet)); err != nil {
-				t.Fatal(err)
-			}
+	requirePart(t, "busybox")
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	toolboxes := map[string]string{"coreutils": os.Getenv("PATH"), "busybox": bin}
+	for _, applet := range []string{"sh", "sha256sum", "find", "sort", "sed", "cut", "test", "ls", "mkdir", "rm", "ln", "readlink", "printf", "cat", "true", "["} {
+		if err := os.Symlink(busybox, filepath.Join(bin, applet)); err != nil {
+			t.Fatal(err)
 		}
-		toolboxes["busybox"] = bin
 	}
 	write := func(t *testing.T, path, content string, mode os.FileMode) {
 		t.Helper()

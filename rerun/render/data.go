@@ -12,6 +12,9 @@ import (
 func (p *Plan) data(run schema.Run, d schema.DatasetPin) (Data, error) {
 	subject := "dataset:" + d.Name
 	out := Data{Pin: d}
+	if _, err := schema.ParseName(d.Name); err != nil {
+		return out, err
+	}
 	switch {
 	case d.Path == nil:
 		return out, refuse(schema.Unpinnable, subject, "", "scheme %q cannot be guarded by this version", schema.Shorten(d.Scheme, 40))
@@ -25,6 +28,9 @@ func (p *Plan) data(run schema.Run, d schema.DatasetPin) (Data, error) {
 	out.Target = p.target(run, *d.Path)
 	if out.Target == "/" || p.traits.Image && out.Target == workspace {
 		return out, refuse(schema.Invalid, subject, "", "it would cover %s", out.Target)
+	}
+	if p.traits.Cluster && strings.ContainsRune(out.Target, ':') {
+		return out, refuse(schema.Unpinnable, subject, "render it --as shell", "Kubernetes mounts nothing at a path with a colon: %q", out.Target)
 	}
 	volume, hasVolume := p.Options.Volumes[d.Name]
 	at, hasAt := p.Options.At[d.Name]

@@ -42,6 +42,10 @@ func (p *Plan) takePlaces(run schema.Run) error {
 		outputs = append(outputs, schema.Output{Name: "metrics", Path: run.MetricsFile})
 	}
 	for _, o := range outputs {
+		if _, err := schema.ParseName(o.Name); err != nil {
+			failures = append(failures, err)
+			continue
+		}
 		if o.Path == nil {
 			failures = append(failures, refuse(schema.Conflict, "output "+o.Name, "", "%s would be written over: only local paths can be moved", o.URI))
 			continue

@@ -80,6 +80,9 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // newPlan takes a record apart for f, and joins an error for everything that f cannot keep.
 func newPlan(ctx context.Context, f Format, run schema.Run, blobs schema.BlobSource, opts Options) (*Plan, error) {
+	if _, err := schema.ParseRunID(string(run.ID)); err != nil {
+		return nil, err
+	}
 	id := run.ID.Short()
 	p := &Plan{Run: run.ID, Options: opts, traits: f.Traits(), Name: "rerun-" + strings.ToLower(id)}
 	if !opts.NoStamp {

@@ -15,7 +15,13 @@ func (e engine) Render(w io.Writer, p *Plan) error {
 		return err
 	}
 	text := p.hostScript("/bin/sh", "", Quote(p.Name)) + p.outputDirs() + p.ready()
+	if e.name == "docker" {
+		text += asCaller
+	}
 	text += "exec " + e.name + " run --rm"
+	if e.name == "docker" {
+		text += " $user"
+	}
 	for _, b := range p.binds() {
 		mode := ""
 		if b.readOnly {
@@ -37,3 +43,10 @@ func (e engine) Render(w io.Writer, p *Plan) error {
 	_, err := io.WriteString(w, text)
 	return err
 }
+
+// asCaller: docker with root does not make a container's files the caller's, as podman and docker without root do.
+const asCaller = `user=
+if [ "$(id -u)" != 0 ]; then
+  case $(docker info --format '{{.SecurityOptions}}') in *rootless*) ;; *) user="--user=$(id -u):$(id -g)" ;; esac
+fi
+`

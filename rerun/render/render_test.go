@@ -99,9 +99,6 @@ func TestQuote(t *testing.T) {
 		words = append(words, string(w))
 	}
 	for _, sh := range []string{"sh", "bash"} {
-		if _, err := exec.LookPath(sh); err != nil {
-			continue
-		}
 		var want bytes.Buffer
 		for _, w := range words {
 			want.WriteString(w + "\x00")
@@ -234,6 +231,10 @@ func TestRefusals(t *testing.T) {
 		"bad namespace":      {"job", func(_ *schema.Run, _ blobs, o *Options) { o.Namespace = "a b" }, schema.Invalid, "not the name", ""},
 		"patterns":           {"shell", func(r *schema.Run, _ blobs, _ *Options) { r.Datasets[0].Include = []schema.Text{"*.txt"} }, schema.Unpinnable, "dataset:train", "--execute"},
 		"other scheme":       {"shell", func(r *schema.Run, _ blobs, _ *Options) { r.Datasets[0].Path, r.Datasets[0].Scheme = nil, "s3" }, schema.Unpinnable, `scheme "s3"`, ""},
+		"name of data":       {"shell", func(r *schema.Run, _ blobs, _ *Options) { r.Datasets[0].Name = "../x" }, schema.Invalid, "../x", ""},
+		"name of output":     {"shell", func(r *schema.Run, _ blobs, _ *Options) { r.DeclaredOutputs[0].Name = "../x" }, schema.Invalid, "../x", ""},
+		"id":                 {"shell", func(r *schema.Run, _ blobs, _ *Options) { r.ID = "x\nrm -rf ~" }, schema.Invalid, "", ""},
+		"colon":              {"job", func(r *schema.Run, _ blobs, _ *Options) { r.Datasets[0].Path.Typed = "/a:b" }, schema.Unpinnable, "colon", "--as shell"},
 		"lfs": {"shell", func(r *schema.Run, _ blobs, _ *Options) {
 			r.Code[0].LFS = []schema.LFSObject{{Path: "w.bin", OID: digestA}}
 		}, schema.Unpinnable, "w.bin", "--execute"},
