@@ -250,7 +250,10 @@ func (r *reader) container(in *pod, h hit, p part) {
 	if env == "" {
 		env = "env"
 	}
-	in.containers = append(in.containers, container{h, env})
+	// A step that is taken from elsewhere may not have variables, and for a provider of compose no container is started.
+	if !(r.kind.group == "tekton.dev" && h.value.get("ref") != nil || r.kind.format == FormatCompose && h.value.get("provider") != nil) {
+		in.containers = append(in.containers, container{h, env})
+	}
 	r.gitSync(h)
 	r.variables(h, env)
 }
@@ -269,6 +272,23 @@ func (r *reader) inherits(h hit) bool {
 				return defaults.get(key).get("image") != nil
 			}
 		}
+	case r.kind.format == FormatCompose:
+		extends := h.value.get("extends") // of another file it is told by itself
+		if h.value.get("provider") != nil {
+			return true // no container is started for it
+		}
+		if h.value.get("build") != nil || extends == nil {
+			return false
+		}
+		if extends.get("file") != nil {
+			return true
+		}
+		name := extends.text()
+		if name == "" {
+			name = extends.get("service").text()
+		}
+		base := r.top.value.get("services").get(name)
+		return base != nil && base.get("image") != nil
 	case r.kind.group == "tekton.dev":
 		if h.value.get("ref") != nil {
 			return true // told, or pinned, by itself
