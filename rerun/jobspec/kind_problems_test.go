@@ -118,9 +118,10 @@ func TestDeclaredProblems(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) { problems(t, tc.rd, "values.yaml", tc.spec, tc.want) })
 	}
-	for _, rd := range []Reader{{AnyImage: true}, fields("image=b.c")} {
-		if _, err := rd.Read("values.yaml", []byte("a: {picture: x}\n")); err == nil || !strings.Contains(err.Error(), "values.yaml:1:1: is not a job spec that runpin knows, and nothing that was declared is in it") {
-			t.Errorf("%+v: %v", rd, err)
+	for want, rd := range map[string]Reader{"values.yaml:1:1: is not a job spec that runpin knows, and nothing that was declared is in it": {AnyImage: true},
+		"values.yaml: the declared field image=b.c leads nowhere": fields("image=b.c")} {
+		if _, err := rd.Read("values.yaml", []byte("a: {picture: x}\n")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 	rd := fields("image=spec.none", "code=spec.containers[0].env[REV].value")
