@@ -149,6 +149,8 @@ func TestHostileTexts(t *testing.T) {
 		}
 		return b.String()
 	}
+	calls := "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec:\n  entrypoint: a\n  templates:\n  - name: a\n    inputs: {parameters: [{name: i}]}\n    container: {image: '{{inputs.parameters.i}}'}\n    dag:\n      tasks:\n" +
+		strings.Repeat("      - {template: a, arguments: {parameters: [{name: i, value: '{{inputs.parameters.i}}'}]}}\n", 1000)
 	nested := "image_uri: x:1"
 	for range 5 {
 		nested = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec:\n  templates:\n  - name: a\n    resource:\n      manifest: |\n        " + strings.ReplaceAll(nested, "\n", "\n        ") + "\n"
@@ -160,6 +162,7 @@ func TestHostileTexts(t *testing.T) {
 		{"a text that several fields share", rayHead + "  x: &a 'image_uri: x:1'\n  runtimeEnvYAML: *a\n", "shares its text"},
 		{"text in text in text", nested, "is a text inside 3 texts"},
 		{"parameters in a ring", chain(2000), "is a template"},
+		{"templates that call themselves", calls, "is a template"},
 		{"large text", rayHead + "  runtimeEnvYAML: \"" + strings.Repeat("x", 3<<20) + "\"\n", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -16,6 +16,7 @@ type reading struct {
 	left            int      // values
 	taken, datasets pinNames // names of pins
 	used            map[Field]bool
+	follows         int  // how many parameters may still be followed
 	settled         bool // something that needs no pin was found
 }
 
