@@ -55,7 +55,11 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 		if opts.Reader.Fields, err = declaredFields(run); err != nil {
 			return nil, nil, err
 		}
-		if pinned, said, err = setFields(spec.File, pinned, opts.Set, opts.Reader); err != nil {
+		settings := make([]jobspec.Setting, len(opts.Set))
+		for i, s := range opts.Set {
+			settings[i] = jobspec.Setting(s)
+		}
+		if pinned, said, err = opts.Reader.Set(spec.File, pinned, settings); err != nil {
 			return nil, nil, err
 		}
 	}

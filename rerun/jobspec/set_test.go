@@ -1,10 +1,9 @@
-package rerun
+package jobspec
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -46,13 +45,19 @@ func TestSetFields(t *testing.T) {
 		"spec.template.spec.containers[0].args[4]":         {"1:30", ", x]", `, "1:30"]`},
 		"spec.template.spec.containers[0].args[3]":         {"ü", ", é,", `, "ü",`},
 		"spec.template.spec.containers[side].env[B].value": {"a: b #c", "plain text", `"a: b #c"`},
-		"spec.template.spec.containers[side].command[0]":   {"z", "[a, b]", "[z, b]"},
-		"spec.template.spec.nodeSelector.gpu":              {"h100", "gpu: a100", "gpu: h100"},
-		"spec.template.spec.containers[side].image":        {"x/y@sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", "team/side@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "x/y@sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"},
+		"env.B":                               {"other", "value: plain text", "value: other"},
+		"arg.--lr":                            {"0.2", `"--lr=0.1"`, `"--lr=0.2"`},
+		"arg.--seed":                          {"8", `--seed, "7"`, `--seed, "8"`},
+		"spec.template.spec.nodeSelector.gpu": {"h100", "gpu: a100", "gpu: h100"},
+		"spec.template.spec.containers[side].image": {"x/y@sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", "team/side@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "x/y@sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"},
 	} {
 		for _, eol := range []string{"\n", "\r\n"} {
 			spec := strings.ReplaceAll(fieldsSpec, "\n", eol)
-			got, said, err := setFields("job.yaml", []byte(spec), []Setting{{"field." + key, c.value}}, jobspec.Reader{})
+			setting := key
+			if !strings.HasPrefix(key, "env.") && !strings.HasPrefix(key, "arg.") {
+				setting = "field." + key
+			}
+			got, said, err := new(Reader).Set("job.yaml", []byte(spec), []Setting{{setting, c.value}})
 			if want := strings.Replace(spec, c.old, c.new, 1); err != nil || string(got) != want || len(said) != 1 {
 				t.Errorf("%s: %v\n%s", key, err, got)
 			}
@@ -70,7 +75,9 @@ func TestSetFieldsRefuses(t *testing.T) {
 		{"field.spec.nosuch", "1", schema.Invalid, "matches 0"},
 		{"field.spec.template.spec.containers[].name", "x", schema.Invalid, "matches 2"},
 		{"field.spec.template", "x", schema.Invalid, "plain or quoted"},
-		{"field.spec.template.spec.containers[side].args[0]", "x", schema.Invalid, "matches 0"},
+		{"field.spec.template.spec.containers[side].args[0]", "x", schema.Invalid, "without changing another"},
+		{"env.NONE", "x", schema.Invalid, "matches 0"},
+		{"arg.--none", "x", schema.Invalid, "matches 0"},
 		{"field.spec.template.spec.containers[side].env[A].value", "x", schema.Invalid, "anchor"},
 		{"field.spec.template.spec.containers[side].env[C].value", "x", schema.Invalid, "plain or quoted"},
 		{"field.spec.backoffLimit", "many", schema.Invalid, "int"},
@@ -79,13 +86,13 @@ func TestSetFieldsRefuses(t *testing.T) {
 		{"field.spec.template.spec.containers[0].image", "team/trainer:2", schema.Unpinnable, "names neither a digest"},
 		{"field.", "x", schema.Invalid, "plain or quoted"},
 	} {
-		got, _, err := setFields("job.yaml", []byte(fieldsSpec), []Setting{{c.key, c.value}}, jobspec.Reader{})
+		got, _, err := new(Reader).Set("job.yaml", []byte(fieldsSpec), []Setting{{c.key, c.value}})
 		if schema.KindOf(err) != c.kind || err == nil || !strings.Contains(err.Error(), c.says) || got != nil {
 			t.Errorf("%s: %v (%s), want %s %q", c.key, err, schema.KindOf(err), c.kind, c.says)
 		}
 	}
-	for _, spec := range []string{"a: 1\u2028\nb: x\n", "#!/bin/bash\n#SBATCH -n 1\nsrun true\n", "\t", "a: &a [*a]\n"} {
-		if got, _, err := setFields("job.yaml", []byte(spec), []Setting{{"field.b", "y"}}, jobspec.Reader{}); err == nil {
+	for _, spec := range []string{"#!/bin/bash\n#SBATCH -n 1\nsrun true\n", "\t", "a: &a [*a]\n"} {
+		if got, _, err := new(Reader).Set("job.yaml", []byte(spec), []Setting{{"field.b", "y"}}); err == nil {
 			t.Errorf("%q: %q", spec, got)
 		}
 	}
