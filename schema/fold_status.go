@@ -50,6 +50,9 @@ func (f *folding) applyStatus(d *Document) {
 	t := tryOf(d, s.Attempt)
 	f.statuses = append(f.statuses, statement[*StatusChange]{t, d.ID, s, d.Reporter.Kind == "joiner"})
 	f.noteBegun(t, s.Started)
+	if s.To == Running && s.Started.IsZero() {
+		f.noteBegun(t, d.At) // a pod that waits to be tried again stands over the one before it
+	}
 	if !s.Started.IsZero() && (f.Started.IsZero() || s.Started.Before(f.Started)) {
 		f.Started = s.Started
 	}
