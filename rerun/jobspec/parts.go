@@ -550,7 +550,7 @@ func (r *reader) problem(v *value, field, code, reason string) {
 		p.Code = ProblemTemplate
 	}
 	if v.node.Kind == yaml.ScalarNode {
-		p.Value = v.node.Value
+		p.Value = Shown(v.node.Value)
 	}
 	p.Line, p.Column = r.doc.of.place(v.at())
 	if r.once[p] {
