@@ -59,6 +59,8 @@ type part struct {
 	shape    Shape  // TagAndDigest when ""
 	keys     imageKeys
 	word     string // of elsewhere: only texts that hold it
+	has      string // of elsewhere: only mappings with this key
+	commit   string // of elsewhere: but not where this key ends in a full commit, alone or behind @
 	reason   string // of elsewhere
 }
 
