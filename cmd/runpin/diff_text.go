@@ -1,6 +1,8 @@
 package main
 
 import (
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -8,7 +10,30 @@ import (
 
 // unifiedDiff is what would change in a file, as `diff -u` and `git apply` have it.
 func unifiedDiff(name string, before, after []byte) string {
-	return udiff.Unified("a/"+strings.TrimPrefix(name, "/"), "b/"+strings.TrimPrefix(name, "/"), string(before), string(after))
+	name = strings.TrimPrefix(name, "/")
+	return renumber(udiff.Unified("a/"+name, "b/"+name, string(before), string(after)))
+}
+
+var hunkHead = regexp.MustCompile(`^@@ -(\d+)(,\d+)? \+(\d+)(,\d+)? @@`)
+
+// renumber sets where each hunk begins in the new file. go-udiff v0.4.1 forgets the lines between two changes of one hunk, so that patch(1) finds every
+// later hunk at an offset, or not at all.
+func renumber(diff string) string {
+	lines := strings.SplitAfter(diff, "\n")
+	shift := 0
+	for i, line := range lines {
+		switch m := hunkHead.FindStringSubmatch(line); {
+		case i < 2:
+		case m != nil:
+			from, _ := strconv.Atoi(m[1])
+			lines[i] = "@@ -" + m[1] + m[2] + " +" + strconv.Itoa(from+shift) + m[4] + " @@" + line[len(m[0]):]
+		case strings.HasPrefix(line, "+"):
+			shift++
+		case strings.HasPrefix(line, "-"):
+			shift--
+		}
+	}
+	return strings.Join(lines, "")
 }
 
 // paintDiff colours a unified diff on a terminal.

@@ -105,6 +105,9 @@ func (s Settings) fields() (out []string) {
 
 // readSmall reads a regular file of at most limit bytes.
 func readSmall(path string, limit int64) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("not a regular file") // to open a pipe waits for a writer, and no signal ends that
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -67,11 +67,21 @@ var gitLab = []part{
 	{path: "services[]", what: anImage, key: "name", loose: true},
 	{path: "*.image", what: anImage, key: "name", optional: true, loose: true},
 	{path: "*.services[]", what: anImage, key: "name", loose: true},
-	{path: "include", what: elsewhere, word: "://", reason: "takes jobs from a URL, which can change; keep a copy in the repository"},
-	{path: "include", what: elsewhere, word: "remote", reason: "takes jobs from a URL, which can change; keep a copy in the repository"},
-	{path: "include[]", what: elsewhere, loose: true, word: "://", reason: "takes jobs from a URL, which can change; keep a copy in the repository"},
-	{path: "include[]", what: elsewhere, loose: true, word: "remote", reason: "takes jobs from a URL, which can change; keep a copy in the repository"},
+	{path: "include", what: elsewhere, word: "://", reason: fromURL},
+	{path: "include", what: elsewhere, has: "remote", reason: fromURL},
+	{path: "include", what: elsewhere, has: "project", commit: "ref", reason: fromProject},
+	{path: "include", what: elsewhere, has: "component", commit: "component", reason: fromComponent},
+	{path: "include[]", what: elsewhere, loose: true, word: "://", reason: fromURL},
+	{path: "include[]", what: elsewhere, loose: true, has: "remote", reason: fromURL},
+	{path: "include[]", what: elsewhere, loose: true, has: "project", commit: "ref", reason: fromProject},
+	{path: "include[]", what: elsewhere, loose: true, has: "component", commit: "component", reason: fromComponent},
 }
+
+const (
+	fromURL       = "takes jobs from a URL, which can change; keep a copy in the repository"
+	fromProject   = "takes jobs from another project, whose branches and tags can move; give the full commit as ref"
+	fromComponent = "takes jobs from another project, whose branches and tags can move; give the full commit behind the @"
+)
 
 var sageMaker = func() (parts []part) {
 	for _, p := range []string{"AlgorithmSpecification.TrainingImage", "AppSpecification.ImageUri", "PrimaryContainer.Image", "Containers[].Image", "TrainingJobDefinition.AlgorithmSpecification.TrainingImage",

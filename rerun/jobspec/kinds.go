@@ -59,6 +59,8 @@ type part struct {
 	shape    Shape  // TagAndDigest when ""
 	keys     imageKeys
 	word     string // of elsewhere: only texts that hold it
+	has      string // of elsewhere: only mappings with this key
+	commit   string // of elsewhere: but not where this key ends in a full commit, alone or behind @
 	reason   string // of elsewhere
 }
 
@@ -239,6 +241,14 @@ var imageless = map[string]bool{
 	"apiextensions.k8s.io/CustomResourceDefinition": true, "autoscaling/HorizontalPodAutoscaler": true,
 	"kueue.x-k8s.io/LocalQueue": true, "kueue.x-k8s.io/ClusterQueue": true, "kueue.x-k8s.io/ResourceFlavor": true,
 	"scheduling.volcano.sh/Queue": true, "scheduling.volcano.sh/PodGroup": true, "monitoring.coreos.com/PodMonitor": true, "monitoring.coreos.com/ServiceMonitor": true,
+	"monitoring.coreos.com/PrometheusRule": true, "cert-manager.io/Certificate": true, "cert-manager.io/Issuer": true, "cert-manager.io/ClusterIssuer": true,
+	"external-secrets.io/ExternalSecret": true, "external-secrets.io/SecretStore": true, "external-secrets.io/ClusterSecretStore": true, "bitnami.com/SealedSecret": true,
+	"gateway.networking.k8s.io/Gateway": true, "gateway.networking.k8s.io/HTTPRoute": true, "networking.k8s.io/IngressClass": true,
+	"kueue.x-k8s.io/WorkloadPriorityClass": true, "kueue.x-k8s.io/AdmissionCheck": true, "kueue.x-k8s.io/Topology": true, "kueue.x-k8s.io/Cohort": true,
+	"resource.k8s.io/ResourceClaim": true, "resource.k8s.io/ResourceClaimTemplate": true, "resource.k8s.io/DeviceClass": true,
+	"keda.sh/TriggerAuthentication": true, "snapshot.storage.k8s.io/VolumeSnapshot": true, "/Endpoints": true, "discovery.k8s.io/EndpointSlice": true,
+	"admissionregistration.k8s.io/ValidatingWebhookConfiguration": true, "admissionregistration.k8s.io/MutatingWebhookConfiguration": true,
+	"apiregistration.k8s.io/APIService": true, "coordination.k8s.io/Lease": true,
 }
 
 // at puts the parts below a place.

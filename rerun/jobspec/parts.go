@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/runpin/runpin/schema"
 )
 
 // reading is what the readers of all documents of a file share.
@@ -216,7 +218,12 @@ func (r *reader) part(in *pod, h hit, p part) {
 // stands says whether a place that starts work elsewhere really does.
 func (r *reader) stands(h hit, p part) bool {
 	if p.word != "" {
-		return strings.Contains(h.value.text(), p.word) || h.value.get(p.word) != nil
+		return strings.Contains(h.value.text(), p.word)
+	}
+	if p.has != "" {
+		at := h.value.get(p.commit).text()
+		_, err := schema.ParseObjectID(at[strings.LastIndexByte(at, '@')+1:])
+		return h.value.get(p.has) != nil && (p.commit == "" || err != nil)
 	}
 	if r.kind.group == "tekton.dev" { // a resolver's params and a bundle were noted as what they are
 		resolver := h.value.get("resolver").text()
@@ -232,7 +239,7 @@ func (r *reader) problem(v *value, field, code, reason string) {
 		p.Code = ProblemTemplate
 	}
 	if v.node.Kind == yaml.ScalarNode {
-		p.Value = v.node.Value
+		p.Value = Shown(v.node.Value)
 	}
 	p.Line, p.Column = r.doc.of.place(v.at())
 	if r.once[p] {

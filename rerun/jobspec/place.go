@@ -38,6 +38,17 @@ func (s *stamper) addEntry(m *value, e entry, prefer ...string) error {
 			return nil
 		}
 	}
+	for i := 0; len(own) == 0 && i+1 < len(m.node.Content); i += 2 { // nothing but what it merges, as services of compose files are
+		merge := m.node.Content[i]
+		key, ok := s.doc.of.source.offset(merge.Line, merge.Column)
+		if !ok || merge.Tag != "!!merge" {
+			continue
+		}
+		if head, ok := s.doc.of.source.lineHead(key); ok {
+			s.insert(head, merge.Column, blockEntry(e, s.dash(m)))
+			return nil
+		}
+	}
 	return errShape
 }
 

@@ -199,3 +199,47 @@ func TestStampRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A service of a compose file that is nothing but what it merges takes the run's id, too.
+func TestStampOfWhatOnlyMerges(t *testing.T) {
+	for service, want := range map[string]string{
+		"  a:\n    <<: *b\n":   "  a:\n    environment:\n      RUNPIN_RUN_ID: \"" + string(testRun) + "\"\n    <<: *b\n",
+		"  a: {<<: *b}\n":      "  a: {environment: {RUNPIN_RUN_ID: \"" + string(testRun) + "\"}, <<: *b}\n",
+		"  a:\n    <<: [*b]\n": "  a:\n    environment:\n      RUNPIN_RUN_ID: \"" + string(testRun) + "\"\n    <<: [*b]\n",
+	} {
+		s, err := Read("compose.yaml", []byte("x-base: &b\n  image: x:1\nservices:\n"+service))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := s.Pin(testPins(t, s), &Stamp{RunID: testRun})
+		if err != nil || !strings.HasSuffix(string(out), "services:\n"+want) {
+			t.Errorf("%s: %v\n%s", service, err, out)
+		}
+	}
+}
+
+// What a pipeline of GitLab takes from elsewhere can move, unless it is taken at a commit.
+func TestIncludesOfGitLab(t *testing.T) {
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	for include, want := range map[string]string{
+		"https://x.example/a.yml":                               "from a URL",
+		"{remote: 'https://x.example/a.yml'}":                   "from a URL",
+		"[a.yml, 'https://x.example/a.yml']":                    "from a URL",
+		"[{remote: 'https://x.example/a.yml'}]":                 "from a URL",
+		"{project: a/b, ref: main, file: x.yml}":                "from another project",
+		"[{project: a/b, file: x.yml}]":                         "from another project",
+		"[{component: gitlab.example/a/b/c@1.0}]":               "from another project",
+		"[{project: a/b, ref: " + commit + ", file: x.yml}]":    "",
+		"{component: gitlab.example/a/b/c@" + commit + "}":      "",
+		"[remote-jobs.yml, {local: project.yml}, a/remote.yml]": "",
+		"project/remote.yml":                                    "",
+	} {
+		s, err := Read(".gitlab-ci.yml", []byte("include: "+include+"\nt: {image: 'x:1', script: [x]}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(s.Problems); got != min(len(want), 1) || got == 1 && !strings.Contains(s.Problems[0].Reason, want) {
+			t.Errorf("%s: %v", include, s.Problems)
+		}
+	}
+}

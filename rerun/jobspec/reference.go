@@ -52,6 +52,9 @@ func splitReference(ref string) (parts reference, reason string) {
 	if isTemplate(ref) {
 		return parts, templated
 	}
+	if scheme, _, ok := strings.Cut(ref, "://"); ok {
+		return parts, "is not an image reference: it begins with a scheme; leave " + scheme + ":// away"
+	}
 	rest := ref
 	if base, digest, ok := strings.Cut(ref, "@"); ok {
 		d, err := schema.ParseDigest(digest)
@@ -68,7 +71,8 @@ func splitReference(ref string) (parts reference, reason string) {
 		}
 	}
 	if _, err := name.NewTag(rest); err != nil {
-		return parts, "is not an image reference: " + oneLine(err.Error())
+		reason, _, _ := strings.Cut(oneLine(err.Error()), "`: ") // what is written is told beside it, and may be long or secret
+		return parts, "is not an image reference: " + reason
 	}
 	// The parser is lenient: it takes https://x/y and -v for repositories.
 	for part := range strings.SplitSeq(parts.repository, "/") {

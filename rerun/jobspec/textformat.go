@@ -90,7 +90,7 @@ func checkText(file string, data []byte, what string) error {
 }
 
 func (r *textReader) problem(at int, code, field, value, reason string) {
-	p := Problem{Code: code, Field: field, Value: value, Reason: reason}
+	p := Problem{Code: code, Field: field, Value: Shown(value), Reason: reason}
 	p.Line, p.Column = r.spec.source.position(at)
 	r.spec.Problems = append(r.spec.Problems, p)
 }

@@ -329,7 +329,7 @@ func leftText(ref jobspec.Reference) string {
 // shown is what a message says of a reference, without credentials.
 func shown(ref jobspec.Reference) string {
 	if ref.Kind == jobspec.KindDataset || ref.Kind == jobspec.KindCode && ref.Value == "" {
-		url := hidden(ref.URL)
+		url := jobspec.Shown(ref.URL)
 		if ref.Value != "" {
 			url += "@" + ref.Value
 		}
