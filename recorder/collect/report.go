@@ -31,8 +31,8 @@ func (c *Collector) Report(ctx context.Context, docs []schema.Document, tries []
 			tries[i].Created = run.Created
 		}
 	}
-	answers := c.describeAll(ctx, tries)
 	pins := planned(docs)
+	answers := c.describeAll(ctx, tries, pins)
 	for i := range tries {
 		t := &tries[i]
 		if t.Started.IsZero() && !t.Status.Ended() {
