@@ -12,13 +12,13 @@ import (
 	"github.com/runpin/runpin/recorder/collect"
 	"github.com/runpin/runpin/recorder/collect/kubernetes"
 	"github.com/runpin/runpin/schema"
-	"github.com/runpin/runpin/store"
 )
 
 func collectCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "collect", Usage: "ask a Kubernetes cluster what became of the runs that were planned for it", ArgsUsage: " ",
-		Description: `Finds the pods that carry the stamp of a run which has not ended, and does for each run what finish --pod does: digests that ran, nodes, exit codes, metrics, status.
+		Description: `Finds the pods that carry the stamp of a run, and does for each run what finish --pod does: digests that ran, nodes, exit codes, metrics, status. A run that has ended
+is looked at as well, for what ran and for pods that were made since; what was told of a try that has ended is not asked again.
 It only gets, lists and watches pods. Exit code 14 when an image that ran is not the one that was pinned, 15 when the cluster cannot be reached.
 
 ` + examples("runpin collect --namespace ml", "runpin collect --all-namespaces --watch"),
@@ -93,14 +93,11 @@ func (k *collecting) once(ctx context.Context) error {
 	if _, err := k.cluster.List(ctx, func(p kubernetes.Pod) { remember(byRun, p) }); err != nil {
 		return err
 	}
-	open, err := k.open(ctx)
-	if err != nil {
-		return err
-	}
 	results := []collectedRun{}
 	var failures []error
-	for _, id := range open {
-		if len(byRun[id]) == 0 {
+	for _, id := range slices.Sorted(maps.Keys(byRun)) {
+		if mine, _, err := k.look(ctx, id); err != nil || !mine {
+			failures = append(failures, err)
 			continue
 		}
 		r, drifts, err := k.take(ctx, id, slices.Collect(maps.Values(byRun[id])))
@@ -109,6 +106,7 @@ func (k *collecting) once(ctx context.Context) error {
 			results = append(results, r)
 		}
 	}
+	var err error
 	if k.json {
 		err = k.w.env.printJSON(results)
 	} else {
@@ -117,22 +115,16 @@ func (k *collecting) once(ctx context.Context) error {
 	return errors.Join(append(failures, err)...)
 }
 
-// open lists the runs that have not ended and were planned with a job, oldest first. A run whose reporter fell silent is one of them.
-func (k *collecting) open(ctx context.Context) ([]schema.RunID, error) {
-	var ids []schema.RunID
-	for _, status := range []schema.Status{schema.Planned, schema.Running, schema.Lost} {
-		runs, err := k.w.store.List(ctx, store.Filter{Status: status, Since: k.since})
-		if err != nil {
-			return nil, err
-		}
-		for _, run := range runs {
-			if run.Job != nil {
-				ids = append(ids, run.ID)
-			}
-		}
+// look reports whether a run is one of the store, planned with a job and not too long ago, and whether it has ended.
+func (k *collecting) look(ctx context.Context, id schema.RunID) (mine, ended bool, err error) {
+	run, err := k.w.store.Run(ctx, id)
+	if schema.IsKind(err, schema.NotFound) { // it stands in another store
+		return false, false, nil
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	if err != nil {
+		return false, false, err
+	}
+	return run.Job != nil && !run.Created.Before(k.since), run.Status.Ended(), nil
 }
 
 // take does for one run what finish --pod does.
@@ -142,7 +134,7 @@ func (k *collecting) take(ctx context.Context, id schema.RunID, pods []kubernete
 	if err != nil {
 		return fail(err)
 	}
-	told, err := k.w.collect(ctx, "kubernetes", kubernetes.Tries(pods), docs, k.interval)
+	told, err := collectBy(ctx, &collect.Collector{Images: k.w.images, Where: "kubernetes", Interval: int(k.interval / time.Second), Once: true}, kubernetes.Tries(pods), docs)
 	if err != nil {
 		return fail(err)
 	}
@@ -166,6 +158,9 @@ func (k *collecting) take(ctx context.Context, id schema.RunID, pods []kubernete
 	drifts := collect.Drifts(&run)
 	for _, d := range drifts {
 		r.Drift = append(r.Drift, d.Error())
+	}
+	if r.Documents == 0 && run.Status.Ended() {
+		drifts = nil // it is shown, and was complained of when it was found
 	}
 	return r, drifts, nil
 }

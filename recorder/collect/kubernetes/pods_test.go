@@ -145,79 +145,6 @@ func TestImageForms(t *testing.T) {
 	}
 }
 
-// indexRegistry has an index of two platforms, and more images that are not in it.
-type indexRegistry struct{ down bool }
-
-func (r indexRegistry) DescribeImage(ctx context.Context, ref, platform string) (schema.ImagePin, []schema.Digest, error) {
-	_, d, _ := strings.Cut(ref, "@")
-	images := registry{digest("amd64"): {PlatformDigest: digest("amd64"), ConfigDigest: digest("config"), Platform: "linux/amd64"},
-		digest("arm64"): {PlatformDigest: digest("arm64"), ConfigDigest: digest("arm config"), Platform: "linux/arm64"},
-		digest("other"): {PlatformDigest: digest("other"), ConfigDigest: digest("other config"), Platform: "linux/arm64"}}
-	if schema.Digest(d) != digest("index") {
-		return images.DescribeImage(ctx, ref, platform)
-	}
-	if r.down {
-		return schema.ImagePin{}, nil, &schema.Error{Kind: schema.Unavailable, Err: errors.New("down")}
-	}
-	pin := schema.ImagePin{}
-	if platform != "" {
-		pin = images[digest(strings.TrimPrefix(platform, "linux/"))]
-	}
-	pin.IndexDigest = digest("index")
-	return pin, []schema.Digest{digest("amd64"), digest("arm64")}, nil
-}
-
-// TestPlatformOfTheIndex: a node of another kind takes another image of the index that was pinned. That is what ran, and no drift.
-func TestPlatformOfTheIndex(t *testing.T) {
-	bare := pinned
-	bare.PlatformDigest, bare.Platform, bare.ConfigDigest = "", "", ""
-	arm := func(name string) string { return pod(name, -1, "team/trainer@"+string(digest("arm64")), 1, 9, 0) }
-	amd := func(name string) string { return pod(name, -1, "team/trainer@"+string(digest("amd64")), 1, 9, 0) }
-	bound := strings.Replace(pod("a", -1, "team/trainer@"+string(digest("index")), 1, 9, 0), `"spec":{`, `"spec":{"nodeSelector":{"kubernetes.io/arch":"arm64"},`, 1)
-	for _, c := range []struct {
-		name     string
-		pin      schema.ImagePin
-		images   collect.Describer
-		pods     []string
-		platform string // of the pin, after
-		config   schema.Digest
-		reason   string
-		drift    bool
-	}{
-		{"as planned", pinned, indexRegistry{}, []string{amd("a")}, "linux/amd64", digest("config"), "", false},
-		{"another", pinned, indexRegistry{}, []string{arm("a"), arm("b")}, "linux/arm64", digest("arm config"), "other-platform", false},
-		{"another, as the node's selector tells", pinned, indexRegistry{}, []string{bound}, "linux/arm64", digest("arm config"), "other-platform", false},
-		{"both", pinned, indexRegistry{}, []string{arm("a"), amd("b")}, "", "", "several-platforms", false},
-		{"both, without a plan", bare, indexRegistry{}, []string{arm("a"), amd("b")}, "", "", "several-platforms", false},
-		{"none of the index", pinned, indexRegistry{}, []string{pod("a", -1, "team/trainer@"+string(digest("other")), 1, 9, 0)}, "linux/amd64", digest("config"), "", true},
-		{"what the index holds is not known", pinned, indexRegistry{down: true}, []string{arm("a")}, "linux/amd64", digest("config"), "", true},
-		{"nobody to ask", pinned, nil, []string{arm("a")}, "linux/amd64", digest("config"), "", true},
-	} {
-		run, out, _ := fold(t, base(c.pin), list(t, c.pods...), c.images)
-		p, reason := run.Images[0], ""
-		if len(p.Reasons) > 0 {
-			reason = p.Reasons[0].Code
-		}
-		if p.Platform != c.platform || p.ConfigDigest != c.config || reason != c.reason || (len(run.Drift) > 0) != c.drift || p.IndexDigest != digest("index") || (p.Use == schema.Observed) == c.drift {
-			t.Errorf("%s: %s, config %s, use %s, reasons %v, drift %v", c.name, p.Platform, p.ConfigDigest, p.Use, p.Reasons, run.Drift)
-		}
-		if want := c.config != "" && !c.drift; (run.Fingerprint != "") != want {
-			t.Errorf("%s: fingerprint %q", c.name, run.Fingerprint)
-		}
-		// A fingerprint that was fixed before is not that of what ran.
-		early := base(c.pin)
-		sealed := out[len(out)-1]
-		end := *sealed.Status
-		end.Fingerprint, _ = schema.Run{Plan: *early[0].Plan}.Fingerprinted()
-		sealed.Status, sealed.At = &end, at("17:00:01")
-		sealed.ID = schema.DeriveDocumentID(sealed.At, "early")
-		late, err := schema.Fold(slices.Concat(early, out, []schema.Document{sealed}))
-		if err != nil || late.Fingerprint != run.Fingerprint {
-			t.Errorf("%s: sealed before, the fingerprint is %q, not %q (%v)", c.name, late.Fingerprint, run.Fingerprint, err)
-		}
-	}
-}
-
 // TestDriftOfOne: seven pods on one digest, one on another.
 func TestDriftOfOne(t *testing.T) {
 	var pods []string
@@ -364,57 +291,6 @@ func TestFixtures(t *testing.T) {
 	}
 	if want := "[container-not-pinned istio-init container-not-pinned debugger-x7k2p]"; fmt.Sprint(told) != want && fmt.Sprint(told) != "[container-not-pinned debugger-x7k2p container-not-pinned istio-init]" {
 		t.Errorf("reasons %v, want %s", told, want)
-	}
-}
-
-// sidecars makes a pod from the states of its containers, each as a YAML flow mapping.
-func sidecars(phase, annotations string, states ...string) string {
-	spec, status := "", ""
-	for _, s := range states {
-		name, state, _ := strings.Cut(s, " ")
-		spec += fmt.Sprintf("\n  - {name: %s, image: x}", name)
-		status += fmt.Sprintf("\n  - {name: %s, %s}", name, state)
-	}
-	return "kind: Pod\nmetadata: {name: p, creationTimestamp: \"2026-11-23T18:00:00Z\", annotations: {" + annotations + "}}\nspec:\n  containers:" + spec +
-		"\nstatus:\n  phase: " + phase + "\n  startTime: \"2026-11-23T18:00:01Z\"\n  containerStatuses:" + status + "\n"
-}
-
-// TestMainContainer: what stands beside the training gives neither its exit code nor its number of tries nor its times.
-func TestMainContainer(t *testing.T) {
-	const ended = `state: {terminated: {exitCode: %d, reason: %s, startedAt: "2026-11-23T18:%02d:00Z", finishedAt: "2026-11-23T18:%02d:00Z"}}`
-	for _, c := range []struct {
-		name     string
-		pod      string
-		why      string
-		exit     int // -1: none
-		attempts string
-		status   schema.Status
-	}{
-		{"Argo's wait stands first", sidecars("Failed", "", "wait "+fmt.Sprintf(ended, 64, "Error", 1, 10), "main "+fmt.Sprintf(ended, 137, "OOMKilled", 2, 9)), "OOMKilled in container main of pod p", 137, "1:18:02", schema.Failed},
-		{"what kubectl takes", sidecars("Failed", `kubectl.kubernetes.io/default-container: train`, "main "+fmt.Sprintf(ended, 2, "Error", 1, 10), "train "+fmt.Sprintf(ended, 3, "Error", 2, 9)), "exit code 3 in container train of pod p", 3, "1:18:02", schema.Failed},
-		{"the main one went well", sidecars("Failed", "", "wait "+fmt.Sprintf(ended, 64, "Error", 1, 10), "main "+fmt.Sprintf(ended, 0, "Completed", 2, 9)), "exit code 64 in container wait of pod p", 64, "1:18:02", schema.Failed},
-		{"a proxy that restarts", sidecars("Running", "", `trainer state: {running: {startedAt: "2026-11-23T18:05:00Z"}}`,
-			`proxy restartCount: 4, state: {running: {startedAt: "2026-11-23T18:08:00Z"}}, lastState: {terminated: {exitCode: 1, startedAt: "2026-11-23T18:01:00Z", finishedAt: "2026-11-23T18:07:00Z"}}`), "", -1, "1:18:05", schema.Running},
-		{"the main one restarted beside a proxy", sidecars("Running", "", `proxy state: {running: {startedAt: "2026-11-23T18:00:02Z"}}`,
-			`main restartCount: 1, state: {running: {startedAt: "2026-11-23T18:08:00Z"}}, lastState: {terminated: {exitCode: 1, startedAt: "2026-11-23T18:01:00Z", finishedAt: "2026-11-23T18:07:00Z"}}`), "", -1, "1:18:01 2:18:08", schema.Running},
-		{"between two restarts", sidecars("Running", "",
-			`main restartCount: 1, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 1, startedAt: "2026-11-23T18:05:00Z", finishedAt: "2026-11-23T18:07:00Z"}}`), "", -1, "2:18:05", schema.Running},
-	} {
-		pods, err := ReadPods(strings.NewReader(c.pod), "pod")
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", c.name, err, c.pod)
-		}
-		run, _, _ := fold(t, base(), pods, nil)
-		exit, attempts := -1, ""
-		if run.ExitCode != nil {
-			exit = *run.ExitCode
-		}
-		for _, a := range run.Attempts {
-			attempts += fmt.Sprintf(" %d:%s", a.Number, a.Started.String()[11:16])
-		}
-		if run.Why != c.why || exit != c.exit || strings.TrimSpace(attempts) != c.attempts || run.Status != c.status {
-			t.Errorf("%s: %s %q, exit code %d, attempts%s", c.name, run.Status, run.Why, exit, attempts)
-		}
 	}
 }
 
