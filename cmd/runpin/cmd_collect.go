@@ -96,13 +96,14 @@ func (k *collecting) once(ctx context.Context) error {
 	results := []collectedRun{}
 	var failures []error
 	for _, id := range slices.Sorted(maps.Keys(byRun)) {
-		if mine, _, err := k.look(ctx, id); err != nil || !mine {
+		mine, over, err := k.look(ctx, id)
+		if err != nil || !mine {
 			failures = append(failures, err)
 			continue
 		}
 		r, drifts, err := k.take(ctx, id, slices.Collect(maps.Values(byRun[id])))
 		failures = append(append(failures, drifts...), err)
-		if err == nil {
+		if err == nil && (!over || r.Documents > 0) { // of a run that had ended only what is new is told
 			results = append(results, r)
 		}
 	}

@@ -320,3 +320,19 @@ func FuzzReadPods(f *testing.F) {
 		fold(t, base(pinned), pods, nil) // every document must be one that a store takes
 	})
 }
+
+// What the pod is there for says why it ended and how often it was tried; a sidecar that fails first or restarts does not.
+func TestMainContainerSpeaks(t *testing.T) {
+	pods, err := ReadPods(strings.NewReader(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"kubectl.kubernetes.io/default-container":"main"}},
+		"spec":{"containers":[{"name":"wait"},{"name":"main"}]},"status":{"phase":"Failed","containerStatuses":[
+		{"name":"wait","restartCount":3,"state":{"terminated":{"exitCode":64,"reason":"Error","startedAt":"2026-11-23T18:00:00Z","finishedAt":"2026-11-23T18:01:00Z"}},
+		 "lastState":{"terminated":{"exitCode":1,"startedAt":"2026-11-23T17:00:00Z","finishedAt":"2026-11-23T17:01:00Z"}}},
+		{"name":"main","restartCount":0,"state":{"terminated":{"exitCode":137,"reason":"OOMKilled","startedAt":"2026-11-23T18:00:00Z","finishedAt":"2026-11-23T18:00:30Z"}}}]}}`), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := Tries(pods)
+	if len(tries) != 1 || tries[0].Number != 1 || *tries[0].ExitCode != 137 || tries[0].Why != "OOMKilled in container main of pod p" {
+		t.Errorf("%+v", tries)
+	}
+}
