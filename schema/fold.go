@@ -29,6 +29,7 @@ func Fold(docs []Document) (Run, error) {
 	f.settleAttempts()
 	f.settleEnvironments()
 	f.settleOutputs()
+	f.settlePlatforms()
 	f.settleStatus()
 	f.settleReasons()
 	return f.Run, nil
@@ -91,8 +92,10 @@ type folding struct {
 	statuses    []statement[*StatusChange]
 	outputs     []statement[*Document]
 	begun       map[try]Time
-	persons     map[DocumentID]Time // words of people who named no try, and when they were said
-	lives       map[try][]life      // of the tries that nobody counts
+	persons     map[DocumentID]Time   // words of people who named no try, and when they were said
+	lives       map[try][]life        // of the tries that nobody counts
+	ran         map[string][]ImagePin // which platforms of a pin's index ran, by the pin's name
+	resealed    bool                  // the inputs are other ones than were sealed
 	nodes       []nodeSeen
 	shared      map[Digest]int // environments without a node, by id: their place in sharedEnvs
 	sharedEnvs  []Environment

@@ -3,6 +3,7 @@ package schema
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // imageKey is the place of an image in [folding.places].
@@ -13,16 +14,67 @@ func (f *folding) observeImage(seen ImagePin, at Time) {
 	i, pinned := f.place(imageKey(seen.Name), len(f.Images))
 	if !pinned {
 		f.Images = append(f.Images, seen)
+		if seen.PlatformDigest != "" {
+			f.noteRan(seen.Name, seen)
+		}
 		return
 	}
 	p := &f.Images[i]
-	if want, got, differs := imageContradiction(*p, seen); differs {
+	switch want, got, differs := imageContradiction(*p, seen); {
+	case otherPlatform(*p, seen):
+		f.noteRan(p.Name, seen)
+	case differs:
 		f.addDrift(Drifted{Pin: "image:" + p.Name, Expected: Text(want), Found: Text(got), Text: "another image ran than the one that was pinned"}, at)
 		return
+	default:
+		p.complete(seen)
+		if p.PlatformDigest != "" && p.PlatformDigest == seen.PlatformDigest || p.ConfigDigest != "" && p.ConfigDigest == seen.ConfigDigest {
+			f.noteRan(p.Name, *p)
+		}
 	}
-	p.complete(seen)
 	if p.Use != Enforced {
 		p.Use = Observed
+	}
+}
+
+// otherPlatform reports whether what ran is another image of the index that was pinned: a node takes the one of its own kind.
+func otherPlatform(p, seen ImagePin) bool {
+	return p.IndexDigest != "" && p.IndexDigest == seen.IndexDigest && p.PlatformDigest != "" && seen.PlatformDigest != "" && seen.PlatformDigest != p.PlatformDigest &&
+		seen.PlatformDigest != p.IndexDigest && (p.ConfigDigest == "" || p.ConfigDigest != seen.ConfigDigest)
+}
+
+// noteRan remembers the image of one platform that a pin's index was on some node.
+func (f *folding) noteRan(name string, one ImagePin) {
+	if f.ran == nil {
+		f.ran = map[string][]ImagePin{}
+	}
+	if !slices.ContainsFunc(f.ran[name], func(known ImagePin) bool { return known.PlatformDigest == one.PlatformDigest }) {
+		f.ran[name] = append(f.ran[name], one)
+	}
+}
+
+// settlePlatforms: a pin is of the platform that ran, whatever was planned, and of none where several did. What was sealed before that was known is sealed again.
+func (f *folding) settlePlatforms() {
+	for i := range f.Images {
+		p := &f.Images[i]
+		ran := f.ran[p.Name]
+		if len(ran) == 0 || len(ran) == 1 && ran[0].PlatformDigest == p.PlatformDigest {
+			continue
+		}
+		f.resealed = true
+		var names []string
+		for _, one := range ran {
+			names = append(names, cmp.Or(one.Platform, string(one.PlatformDigest)))
+		}
+		slices.Sort(names)
+		said := Reason{Code: "several-platforms", Subject: Text(p.IndexDigest), Text: "several platforms of the pinned index ran: " + strings.Join(names, ", ")}
+		if len(ran) == 1 {
+			said = Reason{Code: "other-platform", Subject: Text(p.IndexDigest), Text: names[0] + " of the pinned index ran, and not " + cmp.Or(p.Platform, string(p.PlatformDigest))}
+		} else {
+			ran = []ImagePin{{}}
+		}
+		p.PlatformDigest, p.Platform, p.ConfigDigest = ran[0].PlatformDigest, ran[0].Platform, ran[0].ConfigDigest
+		p.Reasons = append(slices.Clip(p.Reasons), said)
 	}
 }
 

@@ -73,6 +73,10 @@ func (f *folding) settleStatus() {
 	if f.inputDrift() != "" {
 		f.Fingerprint = "" // what it was computed from is not what ran
 	}
+	if f.resealed {
+		f.Fingerprint = ""
+		defer f.sealByRanks()
+	}
 	f.placePersons()
 	f.noteLives()
 	last := map[int]statement[*StatusChange]{}

@@ -17,7 +17,8 @@ import (
 func collectCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "collect", Usage: "ask a Kubernetes cluster what became of the runs that were planned for it", ArgsUsage: " ",
-		Description: `Finds the pods that carry the stamp of a run which has not ended, and does for each run what finish --pod does: digests that ran, nodes, exit codes, metrics, status.
+		Description: `Finds the pods that carry the stamp of a run, and does for each run what finish --pod does: digests that ran, nodes, exit codes, metrics, status. A run that has ended
+is looked at as well, for what ran and for pods that were made since; what was told of a try that has ended is not asked again.
 It only gets, lists and watches pods. Exit code 14 when an image that ran is not the one that was pinned, 15 when the cluster cannot be reached.
 
 ` + examples("runpin collect --namespace ml", "runpin collect --all-namespaces --watch"),
@@ -95,17 +96,14 @@ func (k *collecting) once(ctx context.Context) error {
 	results := []collectedRun{}
 	var failures []error
 	for _, id := range slices.Sorted(maps.Keys(byRun)) {
-		pods := slices.Collect(maps.Values(byRun[id]))
-		wanted, err := k.wanted(ctx, id, pods)
-		if err != nil {
-			return err
-		}
-		if !wanted {
+		mine, over, err := k.look(ctx, id)
+		if err != nil || !mine {
+			failures = append(failures, err)
 			continue
 		}
-		r, drifts, err := k.take(ctx, id, pods)
+		r, drifts, err := k.take(ctx, id, slices.Collect(maps.Values(byRun[id])))
 		failures = append(append(failures, drifts...), err)
-		if err == nil {
+		if err == nil && (!over || r.Documents > 0) { // of a run that had ended only what is new is told
 			results = append(results, r)
 		}
 	}
@@ -118,30 +116,16 @@ func (k *collecting) once(ctx context.Context) error {
 	return errors.Join(append(failures, err)...)
 }
 
-// wanted reports whether there is something to learn from the pods that carry a run's id: the store has the run, planned with a job, and it has not ended, or not
-// all of the pods have told yet how they ended. What ended a run may have come before its last try, or from a rank that knows no digest.
-func (k *collecting) wanted(ctx context.Context, id schema.RunID, pods []kubernetes.Pod) (bool, error) {
+// look reports whether a run is one of the store, planned with a job and not too long ago, and whether it has ended.
+func (k *collecting) look(ctx context.Context, id schema.RunID) (mine, ended bool, err error) {
 	run, err := k.w.store.Run(ctx, id)
-	if schema.IsKind(err, schema.NotFound) {
-		return false, nil // of another store
+	if schema.IsKind(err, schema.NotFound) { // it stands in another store
+		return false, false, nil
 	}
-	if err != nil || run.Job == nil || run.Created.Before(k.since) {
-		return false, err
-	}
-	if !run.Status.Ended() {
-		return true, nil
-	}
-	docs, err := k.w.store.Documents(ctx, id)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	told := map[string]bool{}
-	for _, d := range docs {
-		if d.Reporter.Kind == "collector" && d.Observation != nil && d.Observation.Attempt != nil && !d.Observation.Attempt.Finished.IsZero() {
-			told[d.Reporter.AttemptID] = true
-		}
-	}
-	return slices.ContainsFunc(pods, func(p kubernetes.Pod) bool { return !told[p.Metadata.Name] && ended(p) }), nil
+	return run.Job != nil && !run.Created.Before(k.since), run.Status.Ended(), nil
 }
 
 // take does for one run what finish --pod does.
@@ -151,7 +135,7 @@ func (k *collecting) take(ctx context.Context, id schema.RunID, pods []kubernete
 	if err != nil {
 		return fail(err)
 	}
-	told, err := k.w.collect(ctx, "kubernetes", kubernetes.Tries(pods), docs, k.interval)
+	told, err := collectBy(ctx, &collect.Collector{Images: k.w.images, Where: "kubernetes", Interval: int(k.interval / time.Second), Once: true}, kubernetes.Tries(pods), docs)
 	if err != nil {
 		return fail(err)
 	}
@@ -175,6 +159,9 @@ func (k *collecting) take(ctx context.Context, id schema.RunID, pods []kubernete
 	drifts := collect.Drifts(&run)
 	for _, d := range drifts {
 		r.Drift = append(r.Drift, d.Error())
+	}
+	if r.Documents == 0 && run.Status.Ended() {
+		drifts = nil // it is shown, and was complained of when it was found
 	}
 	return r, drifts, nil
 }

@@ -129,9 +129,9 @@ func (b *collectBench) collect(ctx context.Context, args ...string) (code int, s
 // TestCollectOnce goes from a planned run over one that runs to one that has ended.
 func TestCollectOnce(t *testing.T) {
 	b := newCollectBench(t)
-	step := func(pod string, want schema.Status, documents string) {
+	step := func(want schema.Status, rows string, pods ...string) {
 		t.Helper()
-		b.k.pods = []string{pod}
+		b.k.pods = pods
 		code, out, errs := b.collect(t.Context(), "--json")
 		if code != exitOK {
 			t.Fatalf("exit %d: %s", code, errs)
@@ -139,19 +139,63 @@ func TestCollectOnce(t *testing.T) {
 		if run := b.fold(t); run.Status != want {
 			t.Errorf("status %s, want %s", run.Status, want)
 		}
-		var rows []collectedRun
-		if err := json.Unmarshal([]byte(out), &rows); err != nil || fmt.Sprint(len(rows)) != documents {
-			t.Errorf("%v, rows %s, want %s", err, out, documents)
+		var told []collectedRun
+		if err := json.Unmarshal([]byte(out), &told); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, r := range told {
+			got += map[bool]string{true: "new", false: "known"}[r.Documents > 0]
+		}
+		if got != rows {
+			t.Errorf("told %q, want %q: %s", got, rows, out)
 		}
 	}
-	step(clusterPod(string(b.run), string(b.pinned), "Pending", `{"waiting":{"reason":"ContainerCreating"}}`), schema.Planned, "1")
-	step(clusterPod(string(b.run), string(b.pinned), "Running", podRunning), schema.Running, "1")
-	step(clusterPod(string(b.run), string(b.pinned), "Succeeded", podEnded), schema.Succeeded, "1")
+	step(schema.Planned, "known", clusterPod(string(b.run), string(b.pinned), "Pending", `{"waiting":{"reason":"ContainerCreating"}}`))
+	step(schema.Running, "new", clusterPod(string(b.run), string(b.pinned), "Running", podRunning))
+	first := clusterPod(string(b.run), string(b.pinned), "Succeeded", podEnded)
+	step(schema.Succeeded, "new", first)
 	run := b.fold(t)
 	if run.Images[0].Use != schema.Observed || run.Fingerprint == "" || run.Lease != nil || len(run.Attempts) != 1 || run.Attempts[0].Node != "gpu-7" {
 		t.Errorf("use %s, fingerprint %q, lease %v, attempts %v", run.Images[0].Use, run.Fingerprint, run.Lease, run.Attempts)
 	}
-	step(clusterPod(string(b.run), string(b.pinned), "Succeeded", podEnded), schema.Succeeded, "0") // it has ended: nobody asks for it
+	step(schema.Succeeded, "", first) // looked at again it says nothing new
+	// A pod that is made after the run had ended is another try of it.
+	later := strings.NewReplacer("train-abc", "train-def", "T18:", "T19:").Replace
+	step(schema.Running, "new", first, later(clusterPod(string(b.run), string(b.pinned), "Running", podRunning)))
+	failed := later(clusterPod(string(b.run), string(b.pinned), "Failed", strings.Replace(podEnded, `"exitCode":0`, `"exitCode":3`, 1)))
+	step(schema.Failed, "new", first, failed)
+	step(schema.Failed, "", first, failed)
+	step(schema.Failed, "", first) // the pod that failed was deleted: that is no other end
+	b.k.pods = []string{clusterPod("01M84S1580B80G40R40M30E201", string(b.pinned), "Succeeded", podEnded)}
+	if code, out, errs := b.collect(t.Context(), "--json"); code != exitOK || strings.TrimSpace(out) != "[]" {
+		t.Errorf("a pod of a run that is not in the store: exit %d, %s %s", code, out, errs)
+	}
+}
+
+// TestCollectAfterTheEnd: a person, or a rank that joined, said how the run ended before anybody asked the cluster. What ran is still learned, once.
+func TestCollectAfterTheEnd(t *testing.T) {
+	for _, reporter := range []schema.Reporter{{Kind: "user"}, {Kind: "joiner", Rank: new(int), AttemptID: "train-abc"}, {Kind: "joiner", AttemptID: "train-abc"}} {
+		b := newCollectBench(t)
+		s := b.open(t)
+		at := schema.At(time.Now())
+		if err := s.Save(t.Context(), schema.Report{Documents: []schema.Document{{Schema: schema.SchemaV1, Kind: schema.KindStatus, ID: schema.NewDocumentID(at.Time()), Run: b.run, At: at, Reporter: reporter,
+			Status: &schema.StatusChange{To: schema.Succeeded, Finished: at}}}}); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		b.k.pods = []string{clusterPod(string(b.run), string(b.pinned), "Succeeded", podEnded)}
+		for i := range 2 {
+			code, out, errs := b.collect(t.Context(), "--json")
+			var rows []collectedRun
+			if err := json.Unmarshal([]byte(out), &rows); err != nil || code != exitOK || len(rows) != 1-i {
+				t.Errorf("%v: exit %d, %s %s", reporter, code, out, errs)
+			}
+		}
+		if run := b.fold(t); run.Status != schema.Succeeded || run.Images[0].Use != schema.Observed || len(run.Attempts) != 1 {
+			t.Errorf("%v: %s, use %s, attempts %v", reporter, run.Status, run.Images[0].Use, run.Attempts)
+		}
+	}
 }
 
 func TestCollectDriftAndOutage(t *testing.T) {
@@ -159,6 +203,9 @@ func TestCollectDriftAndOutage(t *testing.T) {
 	b.k.pods = []string{clusterPod(string(b.run), string(schema.SHA256([]byte("another"))), "Succeeded", podEnded)}
 	if code, _, errs := b.collect(t.Context()); code != exitGone || !strings.Contains(errs, "another image ran") {
 		t.Errorf("drift: exit %d, %s", code, errs)
+	}
+	if code, out, errs := b.collect(t.Context()); code != exitOK || out != "" {
+		t.Errorf("drift that was told before: exit %d, %s%s", code, out, errs)
 	}
 	b.k.down = true
 	if code, _, errs := b.collect(t.Context()); code != exitUnavailable {
@@ -192,6 +239,10 @@ func TestCollectWatch(t *testing.T) {
 	}
 	until(schema.Running)
 	b.k.events <- clusterPod(string(b.run), string(b.pinned), "Succeeded", podEnded)
+	until(schema.Succeeded)
+	b.k.events <- strings.NewReplacer("train-abc", "train-def", "T18:", "T19:").Replace(clusterPod(string(b.run), string(b.pinned), "Running", podRunning))
+	until(schema.Running) // the run had ended, and is tried again
+	b.k.events <- strings.NewReplacer("train-abc", "train-def", "T18:", "T19:").Replace(clusterPod(string(b.run), string(b.pinned), "Succeeded", podEnded))
 	until(schema.Succeeded)
 	stop()
 	if code := <-ended; code != exitOK {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // watch goes on until it is stopped. Pods that change are gathered by run, and taken at most once a second, so that a burst of changes is one report; between them
 // the runs that go on are vouched for. A run that the store could not take is tried again at the next beat.
 func (k *collecting) watch(ctx context.Context) error {
-	live := map[schema.RunID]map[string]kubernetes.Pod{} // pods of runs that have not ended, by namespace and name
+	live := map[schema.RunID]map[string]kubernetes.Pod{} // pods of runs of the store, by namespace and name: what is said of a run follows from all of them
 	listed, changed := make(chan []kubernetes.Pod), make(chan change)
 	done := make(chan struct{})
 	watching, stop := context.WithCancel(ctx)
@@ -40,7 +41,11 @@ func (k *collecting) watch(ctx context.Context) error {
 			k.relisted(ctx, live, waiting, pods)
 		case p := <-changed:
 			if live[p.Run()] == nil {
-				if wanted, err := k.wanted(ctx, p.Run(), []kubernetes.Pod{p.Pod}); err != nil || !wanted {
+				mine, _, err := k.look(ctx, p.Run())
+				if err != nil {
+					k.w.env.warn("%v; it is looked for again within ten minutes", err)
+				}
+				if !mine {
 					continue
 				}
 			}
@@ -64,8 +69,7 @@ func (k *collecting) watch(ctx context.Context) error {
 				if k.report(ctx, id, live[id]) {
 					delete(waiting, id)
 				}
-				if !k.isOpen(ctx, id) && !waiting[id] {
-					delete(live, id)
+				if _, ended, err := k.look(ctx, id); err == nil && ended {
 					delete(k.running, id)
 				}
 			}
@@ -97,47 +101,41 @@ func remember(live map[schema.RunID]map[string]kubernetes.Pod, p kubernetes.Pod)
 	live[p.Run()][key(p)] = p
 }
 
-// relisted takes a whole list. A pod that is in it no more was deleted while nobody looked; what it told still counts while its run goes on, if it had ended.
+// relisted takes a whole list. A pod that is in it no more was deleted while nobody looked; what it told still counts while its run goes on, or has other pods, if
+// it had ended.
 func (k *collecting) relisted(ctx context.Context, live map[schema.RunID]map[string]kubernetes.Pod, waiting map[schema.RunID]bool, pods []kubernetes.Pod) {
-	listed := map[schema.RunID][]kubernetes.Pod{}
+	listed := map[schema.RunID]map[string]kubernetes.Pod{}
 	for _, p := range pods {
-		listed[p.Run()] = append(listed[p.Run()], p)
-	}
-	isOpen := map[schema.RunID]bool{}
-	for id, own := range listed {
-		wanted, err := k.wanted(ctx, id, own)
-		if err != nil {
-			k.w.env.warn("%v; trying again", err)
-			return
-		}
-		isOpen[id] = wanted
-	}
-	for id := range live {
-		isOpen[id] = isOpen[id] || k.isOpen(ctx, id)
+		remember(listed, p)
 	}
 	for id, own := range live {
 		for name, p := range own {
-			if !isOpen[id] || !ended(p) {
+			if _, ok := listed[id][name]; !ok && !ended(p) {
 				delete(own, name)
 			}
 		}
-		if len(own) == 0 {
+		_, over, err := k.look(ctx, id)
+		if len(own) == 0 || len(listed[id]) == 0 && over && err == nil {
 			delete(live, id)
 			delete(k.running, id)
 		}
 	}
-	for _, p := range pods {
-		if isOpen[p.Run()] {
+	for id, now := range listed {
+		mine, over, err := k.look(ctx, id)
+		if err != nil {
+			k.w.env.warn("%v; trying again", err)
+		}
+		if !mine {
+			continue
+		}
+		for name, p := range now {
+			was, known := live[id][name]
+			if !known || !over || !reflect.DeepEqual(was, p) {
+				waiting[id] = true
+			}
 			remember(live, p)
-			waiting[p.Run()] = true
 		}
 	}
-}
-
-// isOpen reports whether a run of the store has not ended.
-func (k *collecting) isOpen(ctx context.Context, id schema.RunID) bool {
-	run, err := k.w.store.Run(ctx, id)
-	return err == nil && !run.Status.Ended() && run.Job != nil
 }
 
 // report takes the pods of a run, and says what that changed. False asks for another try.

@@ -20,7 +20,10 @@ type collected struct {
 
 // collect turns what a runtime tells into documents of the run whose documents so far are docs.
 func (w *wiring) collect(ctx context.Context, where string, tries []collect.Try, docs []schema.Document, interval time.Duration) (collected, error) {
-	c := &collect.Collector{Images: w.images, Where: where, Interval: int(interval / time.Second)}
+	return collectBy(ctx, &collect.Collector{Images: w.images, Where: where, Interval: int(interval / time.Second)}, tries, docs)
+}
+
+func collectBy(ctx context.Context, c *collect.Collector, tries []collect.Try, docs []schema.Document) (collected, error) {
 	out, running, err := c.Report(ctx, docs, tries)
 	if err != nil {
 		return collected{}, err

@@ -39,38 +39,47 @@ const (
 	patience     = 30 * time.Second
 )
 
-// describeAll asks for each distinct image once.
-func (c *Collector) describeAll(ctx context.Context, tries []Try) map[question]described {
+// describeAll asks for each distinct image once, and for the index of a pin where another digest than the pin's was told.
+func (c *Collector) describeAll(ctx context.Context, tries []Try, pins []schema.ImagePin) map[question]described {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	answers := map[question]described{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxQuestions)
+	ask := func(q question) {
+		mu.Lock()
+		_, asked := answers[q]
+		if !asked {
+			answers[q] = described{} // the answer comes later; nobody else asks
+		}
+		mu.Unlock()
+		if asked {
+			return
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			var d described
+			d.pin, d.children, d.err = c.Images.DescribeImage(ctx, q.ref, q.platform)
+			mu.Lock()
+			defer mu.Unlock()
+			answers[q] = d
+		})
+	}
 	for _, t := range tries {
 		for _, container := range t.Containers {
 			q, ok := questionOf(container)
 			if !ok || c.Images == nil {
 				continue
 			}
-			mu.Lock()
-			_, asked := answers[q]
-			if !asked {
-				answers[q] = described{} // the answer comes later; nobody else asks
+			ask(q)
+			told, _ := ParseImageID(container.ImageID)
+			if pin := matchPin(pins, container, schema.ImagePin{PlatformDigest: told.Digest}); pin != nil && told.Digest != pin.IndexDigest && told.Digest != pin.PlatformDigest {
+				if q, ok := questionOfIndex(*pin); ok {
+					ask(q)
+				}
 			}
-			mu.Unlock()
-			if asked {
-				continue
-			}
-			slots <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-slots }()
-				var d described
-				d.pin, d.children, d.err = c.Images.DescribeImage(ctx, q.ref, q.platform)
-				mu.Lock()
-				defer mu.Unlock()
-				answers[q] = d
-			})
 		}
 	}
 	wg.Wait()
@@ -80,6 +89,10 @@ func (c *Collector) describeAll(ctx context.Context, tries []Try) map[question]d
 func questionOf(c Container) (question, bool) {
 	told, ok := ParseImageID(c.ImageID)
 	return question{told.Repository + "@" + string(told.Digest), c.Platform}, ok && told.Repository != ""
+}
+
+func questionOfIndex(pin schema.ImagePin) (question, bool) {
+	return question{pin.Repository + "@" + string(pin.IndexDigest), ""}, pin.Repository != "" && pin.IndexDigest != ""
 }
 
 // observe gives the images of a try by the pins that they were started from, and what there is to say besides.
@@ -121,7 +134,8 @@ func (c *Collector) observe(t *Try, pins []schema.ImagePin, answers map[question
 			seen.Name = pinName(container.Name)
 		} else {
 			seen.Name = pin.Name
-			if d := settle(&seen, *pin, told, answer.children); d != nil {
+			ofIndex, _ := questionOfIndex(*pin)
+			if d := settle(&seen, *pin, told, answer.children, answers[ofIndex].children); d != nil {
 				drift = append(drift, *d)
 			}
 		}
@@ -136,8 +150,8 @@ func (c *Collector) observe(t *Try, pins []schema.ImagePin, answers map[question
 }
 
 // settle puts a digest whose nature is not known where it can be compared with the pin, and says when what ran cannot be what was pinned though no two digests
-// of one nature stand against each other.
-func settle(seen *schema.ImagePin, pin schema.ImagePin, told Told, children []schema.Digest) *schema.Drifted {
+// of one nature stand against each other. Children are those of an index that was told, pinned those of the index that was pinned.
+func settle(seen *schema.ImagePin, pin schema.ImagePin, told Told, children, pinned []schema.Digest) *schema.Drifted {
 	d := told.Digest
 	if told.Repository == "" && d != pin.ConfigDigest { // some runtimes give the manifest's digest bare (kubernetes#115199)
 		switch d {
@@ -150,6 +164,10 @@ func settle(seen *schema.ImagePin, pin schema.ImagePin, told Told, children []sc
 	}
 	if seen.PlatformDigest == d && d == pin.IndexDigest {
 		seen.PlatformDigest, seen.IndexDigest = "", d
+		return nil
+	}
+	if seen.IndexDigest == "" && seen.PlatformDigest == d && slices.Contains(pinned, d) {
+		seen.IndexDigest = pin.IndexDigest // the node took the image of its own kind
 		return nil
 	}
 	if seen.IndexDigest == "" || pin.IndexDigest != "" || pin.PlatformDigest == "" || seen.PlatformDigest != "" || len(children) == 0 {

@@ -15,6 +15,8 @@ type Collector struct {
 	Where  string    // kubernetes or slurm: whose word a lease is
 	// Interval is after how many seconds the collector looks again, at the latest: a running run is vouched for that long, three times.
 	Interval int
+	// Once says that a try whose end a collector has told of is not looked at again: whoever looks at everything, again and again, learns nothing new from it.
+	Once bool
 }
 
 // Report gives the documents that say what the tries say of the run, whose documents so far are docs. Running tells that the run goes on, so that its lease is to be
@@ -31,10 +33,17 @@ func (c *Collector) Report(ctx context.Context, docs []schema.Document, tries []
 			tries[i].Created = run.Created
 		}
 	}
-	answers := c.describeAll(ctx, tries)
 	pins := planned(docs)
-	for i := range tries {
-		t := &tries[i]
+	unknown := tries
+	if c.Once {
+		var sealed bool
+		if unknown, sealed = untold(docs, tries); sealed && len(unknown) == 0 {
+			return nil, false, nil
+		}
+	}
+	answers := c.describeAll(ctx, unknown, pins)
+	for i := range unknown {
+		t := &unknown[i]
 		if t.Started.IsZero() && !t.Status.Ended() {
 			continue // it waits: nothing of it ran
 		}
@@ -66,6 +75,37 @@ func (c *Collector) Report(ctx context.Context, docs []schema.Document, tries []
 		out = append(out, d)
 	}
 	return out, running, nil
+}
+
+// untold gives the tries whose end no collector has told of, and says whether one has told of the run's.
+func untold(docs []schema.Document, tries []Try) (unknown []Try, sealed bool) {
+	type ended struct {
+		name         string
+		number, rank int
+	}
+	rankOf := func(rank *int) int {
+		if rank == nil {
+			return -1
+		}
+		return *rank
+	}
+	told := map[ended]bool{}
+	for _, d := range docs {
+		switch {
+		case d.Reporter.Kind != "collector":
+		case d.Kind == schema.KindStatus && d.Status.To.Ended():
+			sealed = true
+		case d.Kind == schema.KindObservation && d.Observation.Attempt != nil && !d.Observation.Attempt.Finished.IsZero():
+			a := d.Observation.Attempt
+			told[ended{a.ID, a.Number, rankOf(a.Rank)}] = true
+		}
+	}
+	for _, t := range tries {
+		if !t.Status.Ended() || !told[ended{t.Name, t.Number, rankOf(t.Rank)}] {
+			unknown = append(unknown, t)
+		}
+	}
+	return unknown, sealed
 }
 
 // planned gives the pins as they were planned. What was observed since does not count: then the outcome would depend on the order.
