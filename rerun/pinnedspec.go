@@ -18,6 +18,7 @@ type SpecOptions struct {
 	Stamp    schema.RunID   // "" for none
 	Resubmit bool           // make it fit to be submitted again; always so for a live object
 	Reader   jobspec.Reader // without fields: those are the record's
+	Set      []Setting      // field.PATH: values that are to be different
 	Name     string         // of the object that is submitted again; "" lets the server complete the old one
 }
 
@@ -50,23 +51,44 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 	if pinned, err = spec.Pin(recordedValues(run, spec), stamp); err != nil {
 		return nil, nil, err
 	}
-	if opts.Resubmit || opts.Name != "" || spec.Live {
-		return jobspec.Resubmit(spec.File, pinned, opts.Name)
+	if len(opts.Set) > 0 {
+		if opts.Reader.Fields, err = declaredFields(run); err != nil {
+			return nil, nil, err
+		}
+		settings := make([]jobspec.Setting, len(opts.Set))
+		for i, s := range opts.Set {
+			settings[i] = jobspec.Setting(s)
+		}
+		if pinned, said, err = opts.Reader.Set(spec.File, pinned, settings); err != nil {
+			return nil, nil, err
+		}
 	}
-	return pinned, nil, nil
+	if opts.Resubmit || opts.Name != "" || spec.Live {
+		fit, changed, err := jobspec.Resubmit(spec.File, pinned, opts.Name)
+		return fit, append(said, changed...), err
+	}
+	return pinned, said, nil
 }
 
 // recordedSpec reads the spec of a run with the fields that were declared when it was recorded.
 func recordedSpec(run schema.Run, data []byte, reader jobspec.Reader) (*jobspec.Spec, error) {
-	reader.Fields = nil
+	fields, err := declaredFields(run)
+	if err != nil {
+		return nil, err
+	}
+	reader.Fields = fields
+	return reader.Read(string(run.Job.Path.Typed), data)
+}
+
+func declaredFields(run schema.Run) (fields []jobspec.Field, err error) {
 	for _, declared := range run.Job.Fields {
 		f, err := jobspec.ParseField(string(declared))
 		if err != nil {
 			return nil, err
 		}
-		reader.Fields = append(reader.Fields, f)
+		fields = append(fields, f)
 	}
-	return reader.Read(string(run.Job.Path.Typed), data)
+	return fields, nil
 }
 
 // recordedValues gives the recorded value of each reference of a spec.

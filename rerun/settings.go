@@ -23,6 +23,16 @@ func (p *Prepared) applySettings(settings []Setting) error {
 	return nil
 }
 
+// Settled gives the run as it is with the settings, for a form that is printed instead of executed, and says what each of them replaced.
+func Settled(run schema.Run, settings []Setting) (schema.Run, []schema.Reason, error) {
+	p := Prepared{Of: run, Template: schema.Strings(run.CommandTemplate), Params: copyTexts(run.Params), Vars: copyTexts(run.Variables)}
+	if err := p.applySettings(settings); err != nil {
+		return run, nil, err
+	}
+	run.CommandTemplate, run.Params, run.Variables = schema.Texts(p.Template), p.Params, p.Vars
+	return run, p.Relaxed, nil
+}
+
 func (p *Prepared) applySetting(s Setting) (was string, err error) {
 	refuse := func(hint, format string, args ...any) error {
 		return &schema.Error{Op: "rerun.set", Kind: schema.Invalid, Subject: "--set " + s.Key, Err: fmt.Errorf(format, args...), Hint: hint}
@@ -39,7 +49,7 @@ func (p *Prepared) applySetting(s Setting) (was string, err error) {
 		return p.setArgument(flag, s.Value, refuse)
 	}
 	if strings.HasPrefix(s.Key, "field.") {
-		return "", refuse("print the spec with `runpin rerun` and edit it", "fields of a job spec cannot be set when a command is executed")
+		return "", refuse("leave out --execute and --as: the spec is printed with the field set", "it is a field of a job spec, and this is a command")
 	}
 	old, known := p.Params[s.Key]
 	if !known {

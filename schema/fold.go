@@ -92,6 +92,7 @@ type folding struct {
 	outputs     []statement[*Document]
 	begun       map[try]Time
 	persons     map[DocumentID]Time // words of people who named no try, and when they were said
+	lives       map[try][]life      // of the tries that nobody counts
 	nodes       []nodeSeen
 	shared      map[Digest]int // environments without a node, by id: their place in sharedEnvs
 	sharedEnvs  []Environment

@@ -56,13 +56,17 @@ func randomDocuments(rng *rand.Rand, n int) []Document {
 		d.ID, d.At = DocumentID(fixedID(ms, byte(10+i))), fixedTime(ms)
 		if d.Reporter.Rank = nil; rng.IntN(3) > 0 {
 			d.Reporter.Rank = ptr(rng.IntN(4))
-			d.Reporter.Attempt, d.Reporter.AttemptID = rng.IntN(3), []string{"", "pod-a", "pod-b"}[rng.IntN(3)]
 		}
+		d.Reporter.Attempt, d.Reporter.AttemptID = rng.IntN(3), []string{"", "pod-a", "pod-b"}[rng.IntN(3)]
+		d.Reporter.Kind = []string{"joiner", "collector", "user"}[rng.IntN(3)]
 		switch d.Kind {
 		case KindStatus:
-			s := StatusChange{To: []Status{Planned, Running, Succeeded, Failed}[rng.IntN(4)], Started: fixedTime(rng.Int64N(100)), Attempt: rng.IntN(3)}
+			s := StatusChange{To: []Status{Planned, Running, Succeeded, Failed}[rng.IntN(4)], Started: fixedTime(rng.Int64N(20_000)), Attempt: rng.IntN(3)}
+			if rng.IntN(4) == 0 {
+				s.Started = Time{}
+			}
 			if s.To.Ended() {
-				s.Finished, s.ExitCode, s.Fingerprint = fixedTime(rng.Int64N(1000)), ptr(rng.IntN(3)), Fingerprint("fp1:"+strings.Repeat(string("ab"[rng.IntN(2)]), 64))
+				s.Finished, s.ExitCode, s.Fingerprint = fixedTime(rng.Int64N(30_000)), ptr(rng.IntN(3)), Fingerprint("fp1:"+strings.Repeat(string("ab"[rng.IntN(2)]), 64))
 			} else if rng.IntN(2) == 0 {
 				s.Lease = &Lease{PID: rng.IntN(9)}
 			}
@@ -70,7 +74,7 @@ func randomDocuments(rng *rand.Rand, n int) []Document {
 		case KindObservation:
 			o := *d.Observation
 			o.Images = []ImagePin{{Name: []string{"image", "other"}[rng.IntN(2)], Ref: "a", Use: Observed, ConfigDigest: digests[rng.IntN(4)], PlatformDigest: digests[rng.IntN(4)], IndexDigest: digests[rng.IntN(4)]}}
-			o.Attempt = &Attempt{Number: rng.IntN(3), Rank: d.Reporter.Rank, Started: fixedTime(rng.Int64N(100)), Reason: string("xyz"[rng.IntN(3)])}
+			o.Attempt = &Attempt{Number: rng.IntN(3), ID: d.Reporter.AttemptID, Rank: d.Reporter.Rank, Started: fixedTime(rng.Int64N(20_000)), Reason: string("xyz"[rng.IntN(3)])}
 			if o.Environment != nil && rng.IntN(2) == 0 {
 				shared, node, err := SharedEnvironment(d.Run, *o.Environment)
 				if err != nil {

@@ -4,8 +4,13 @@ import "slices"
 
 // What ranks tell of their tries and of the nodes that they stand on.
 
-// addAttempt keeps one entry for each try of each rank: several reporters may tell of its begin and its end.
+// addAttempt keeps one entry for each try of each rank: several reporters may tell of its begin and its end. Those that nobody counts are brought together when
+// all have been heard.
 func (f *folding) addAttempt(a Attempt) {
+	if a.Number == 0 {
+		f.Attempts = append(f.Attempts, a)
+		return
+	}
 	type attemptKey struct {
 		number, rank int
 		id           string
@@ -37,41 +42,94 @@ func (a *Attempt) complete(told Attempt) {
 	}
 }
 
-// settleAttempts brings together what a pod says of its try, which it cannot count, and what the cluster says of it, which does: where one number alone is known of a try, the
-// two are one.
+// tryName is what those call a try that cannot count it.
+type tryName struct {
+	rank int
+	id   string
+}
+
+func (a *Attempt) name() tryName { return tryName{rankOrNone(a.Rank), a.ID} }
+
+// settleAttempts brings together what a pod says of its tries, which it cannot count, and what the cluster says of them, which does. A container that was started
+// again in its pod lived twice under one name: each life is a try, and the cluster's are matched with it by when they began.
 func (f *folding) settleAttempts() {
-	type tryName struct {
-		rank int
-		id   string
-	}
-	counted := map[tryName][]int{}
+	counted, spans := map[tryName][]int{}, map[tryName][]span{}
 	for i, a := range f.Attempts {
 		if a.Number > 0 && a.ID != "" {
-			name := tryName{rankOrNone(a.Rank), a.ID}
-			counted[name] = append(counted[name], i)
+			counted[a.name()] = append(counted[a.name()], i)
+		} else if a.Number == 0 {
+			spans[a.name()] = append(spans[a.name()], span{a.Started, a.Finished})
+		}
+	}
+	if len(spans) == 0 {
+		return
+	}
+	lives := map[tryName][]life{}
+	for name, all := range spans {
+		lives[name] = livesOf(all)
+	}
+	type lived struct {
+		tryName
+		life int
+	}
+	own := map[lived]*Attempt{}
+	first := map[int]*Attempt{} // the same, by the place of what was said first
+	as := map[int]int{}
+	for i, a := range f.Attempts {
+		if a.Number > 0 {
+			continue
+		}
+		all := lives[a.name()]
+		one := lived{a.name(), lifeAt(all, span{a.Started, a.Finished})}
+		if own[one] != nil {
+			own[one].complete(a)
+			continue
+		}
+		own[one], first[i] = &a, &a
+	}
+	told := slices.Clone(f.Attempts)
+	for i, a := range first {
+		as[i] = countedAs(*a, told, counted[a.name()], len(lives[a.name()]) <= 1)
+	}
+	for i := range told {
+		if a, at := first[i], as[i]; a != nil && at >= 0 {
+			f.Attempts[at].complete(*a)
+			if exit := told[at].ExitCode; exit != nil {
+				f.Attempts[at].ExitCode = exit // the cluster's word on how it ended
+			}
 		}
 	}
 	var kept []Attempt
-	merged := map[int]Attempt{}
 	for i, a := range f.Attempts {
-		if same := counted[tryName{rankOrNone(a.Rank), a.ID}]; a.Number == 0 && len(same) == 1 {
-			merged[same[0]] = f.Attempts[i]
+		if a.Number > 0 {
+			kept = append(kept, a)
+		} else if first[i] != nil && as[i] < 0 {
+			kept = append(kept, *first[i])
 		}
-	}
-	for i, a := range f.Attempts {
-		if a.Number == 0 && len(counted[tryName{rankOrNone(a.Rank), a.ID}]) == 1 {
-			continue
-		}
-		if told, ok := merged[i]; ok {
-			own := a
-			a.complete(told)
-			if own.ExitCode != nil {
-				a.ExitCode = own.ExitCode // the cluster's word on how it ended
-			}
-		}
-		kept = append(kept, a)
 	}
 	f.Attempts = kept
+}
+
+// countedAs finds the place of what the cluster says of a life, or -1: the latest of its entries that had begun by then, and had not ended. Where there is one of each
+// they are the same, whatever the clocks say.
+func countedAs(own Attempt, all []Attempt, counted []int, once bool) int {
+	if once && len(counted) == 1 {
+		return counted[0]
+	}
+	best := -1
+	for _, i := range counted {
+		c := all[i]
+		if c.Started.IsZero() || c.Started.t.Sub(own.Started.t) > sameStart || own.Started.IsZero() {
+			continue
+		}
+		if !c.Finished.IsZero() && own.Started.t.Sub(c.Finished.t) > sameStart {
+			continue
+		}
+		if best < 0 || all[best].Started.Before(c.Started) {
+			best = i
+		}
+	}
+	return best
 }
 
 // addEnvironment keeps one entry for each distinct node; equal ones gather the ranks.

@@ -26,6 +26,9 @@ type statement[T any] struct {
 	joined bool // a joiner said it, who does not know the plan
 }
 
+// decides reports whether a word on the whole run stands over those of its ranks: it is an end, or somebody vouches for the run.
+func decides(s *StatusChange) bool { return s.To.Ended() || s.To == Running && s.Lease != nil }
+
 // noteBegun remembers when a try began: the earliest that was said.
 func (f *folding) noteBegun(t try, at Time) {
 	if at.IsZero() {
@@ -50,6 +53,9 @@ func (f *folding) applyStatus(d *Document) {
 	t := tryOf(d, s.Attempt)
 	f.statuses = append(f.statuses, statement[*StatusChange]{t, d.ID, s, d.Reporter.Kind == "joiner"})
 	f.noteBegun(t, s.Started)
+	if s.To == Running && s.Started.IsZero() {
+		f.noteBegun(t, d.At) // a pod that waits to be tried again stands over the one before it
+	}
 	if !s.Started.IsZero() && (f.Started.IsZero() || s.Started.Before(f.Started)) {
 		f.Started = s.Started
 	}
@@ -59,7 +65,8 @@ func (f *folding) applyStatus(d *Document) {
 }
 
 // settleStatus decides where the run stands from everything that was said. Clocks may differ by an hour, so time decides only between
-// statements of equal weight: a later try stands over an earlier one, an end over "running", and only then the later over the earlier.
+// statements of equal weight: a later try stands over an earlier one, a later life of a try that nobody counts over the one before it, an end over "running", a
+// collector's or a person's word on the whole over that of a joiner, and only then the later over the earlier.
 // A word on the whole run, an end or "running" with a lease, stands over the ranks'; otherwise the run goes on while any rank does, and fails
 // if any rank failed. A try that is counted is one of the whole job: once a later one is heard of, what ranks said of earlier ones is past.
 func (f *folding) settleStatus() {
@@ -67,6 +74,7 @@ func (f *folding) settleStatus() {
 		f.Fingerprint = "" // what it was computed from is not what ran
 	}
 	f.placePersons()
+	f.noteLives()
 	last := map[int]statement[*StatusChange]{}
 	counted := 0
 	for _, s := range f.statuses {
@@ -79,7 +87,11 @@ func (f *folding) settleStatus() {
 	}
 	maps.DeleteFunc(last, func(_ int, s statement[*StatusChange]) bool { return s.number > 0 && s.number < counted })
 	whole, said := last[noRank]
-	if said && (whole.said.To.Ended() || whole.said.To == Running && whole.said.Lease != nil) {
+	if said && decides(whole.said) {
+		if whole.joined && whole.number == 0 && whole.try.id != "" {
+			f.takeTogether(f.sideBySide())
+			return
+		}
 		f.take(whole.said)
 		if _, unread := f.persons[whole.id]; whole.joined || unread {
 			f.sealByRanks()
@@ -87,21 +99,29 @@ func (f *folding) settleStatus() {
 		return
 	}
 	delete(last, noRank)
-	ranks := slices.Sorted(maps.Keys(last))
+	var ranks []statement[*StatusChange]
+	for _, rank := range slices.Sorted(maps.Keys(last)) {
+		ranks = append(ranks, last[rank])
+	}
+	if !f.takeTogether(ranks) && said {
+		f.take(whole.said)
+	}
+}
+
+// takeTogether: the run goes on while any of its members does, and fails if any failed. False when none of them has begun.
+func (f *folding) takeTogether(members []statement[*StatusChange]) bool {
 	for _, want := range []Status{Running, Failed, Succeeded} {
-		for i, rank := range ranks {
-			if last[rank].said.To == want {
-				f.take(last[rank].said)
-				f.takeLatestEnd(last)
-				f.takeLeases(ranks[i+1:], last)
+		for i, m := range members {
+			if m.said.To == want {
+				f.take(m.said)
+				f.takeLatestEnd(members)
+				f.takeLeases(members[i+1:])
 				f.sealByRanks()
-				return
+				return true
 			}
 		}
 	}
-	if said {
-		f.take(whole.said)
-	}
+	return false
 }
 
 // sealByRanks: ranks do not know the plan, so none of them seals the run. Once all have ended the inputs are what they are known to be.
@@ -111,13 +131,13 @@ func (f *folding) sealByRanks() {
 	}
 }
 
-// takeLeases keeps the leases of the other ranks that run: the run is lost only when none of its ranks is there.
-func (f *folding) takeLeases(ranks []int, last map[int]statement[*StatusChange]) {
+// takeLeases keeps the leases of the other members that run: the run is lost only when none of them is there.
+func (f *folding) takeLeases(others []statement[*StatusChange]) {
 	if f.Status != Running {
 		return
 	}
-	for _, rank := range ranks {
-		switch s := last[rank].said; {
+	for _, m := range others {
+		switch s := m.said; {
 		case s.To != Running || s.Lease == nil:
 		case f.Lease == nil:
 			f.Lease = new(Lease)
@@ -129,7 +149,17 @@ func (f *folding) takeLeases(ranks []int, last map[int]statement[*StatusChange])
 }
 
 func (f *folding) compareStatus(a, b statement[*StatusChange]) int {
-	return cmp.Or(f.compareTries(a.try, b.try), cmp.Compare(weight(a.said.To), weight(b.said.To)), cmp.Compare(a.id, b.id))
+	lives := f.lives[a.try]
+	return cmp.Or(f.compareTries(a.try, b.try), cmp.Compare(lifeAt(lives, spanOf(a.said)), lifeAt(lives, spanOf(b.said))),
+		cmp.Compare(weight(a.said.To), weight(b.said.To)), cmp.Compare(voice(a), voice(b)), cmp.Compare(a.id, b.id))
+}
+
+// voice: a joiner without a rank knows how its own command ended, a collector or a person how the run did.
+func voice(s statement[*StatusChange]) int {
+	if s.rank != noRank || s.joined || !s.said.To.Ended() {
+		return 0
+	}
+	return 1
 }
 
 func weight(s Status) int {
@@ -157,11 +187,11 @@ func (f *folding) take(s *StatusChange) {
 }
 
 // takeLatestEnd: a run of several ranks ends when the last of them does.
-func (f *folding) takeLatestEnd(last map[int]statement[*StatusChange]) {
+func (f *folding) takeLatestEnd(members []statement[*StatusChange]) {
 	if !f.Status.Ended() {
 		return
 	}
-	for _, s := range last {
+	for _, s := range members {
 		if f.Finished.Before(s.said.Finished) {
 			f.Finished = s.said.Finished
 		}

@@ -101,7 +101,7 @@ type Reporter struct {
 	By   string `json:"by,omitempty"` // user name
 	// Attempt is the number of the try that a joiner is part of, from 1; absent where only AttemptID tells one try from another.
 	Attempt   int    `json:"attempt,omitempty"`
-	AttemptID string `json:"attempt_id,omitempty"` // pod name; Slurm job and restart count
+	AttemptID string `json:"attempt_id,omitempty"` // pod name; Slurm job, restart count and step
 }
 
 // Lease lets a reader decide whether the process that reports a running run is still there. On the same host boot, namespace, pid and

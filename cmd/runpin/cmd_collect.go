@@ -12,7 +12,6 @@ import (
 	"github.com/runpin/runpin/recorder/collect"
 	"github.com/runpin/runpin/recorder/collect/kubernetes"
 	"github.com/runpin/runpin/schema"
-	"github.com/runpin/runpin/store"
 )
 
 func collectCommand(env *Env) *cli.Command {
@@ -93,22 +92,24 @@ func (k *collecting) once(ctx context.Context) error {
 	if _, err := k.cluster.List(ctx, func(p kubernetes.Pod) { remember(byRun, p) }); err != nil {
 		return err
 	}
-	open, err := k.open(ctx)
-	if err != nil {
-		return err
-	}
 	results := []collectedRun{}
 	var failures []error
-	for _, id := range open {
-		if len(byRun[id]) == 0 {
+	for _, id := range slices.Sorted(maps.Keys(byRun)) {
+		pods := slices.Collect(maps.Values(byRun[id]))
+		wanted, err := k.wanted(ctx, id, pods)
+		if err != nil {
+			return err
+		}
+		if !wanted {
 			continue
 		}
-		r, drifts, err := k.take(ctx, id, slices.Collect(maps.Values(byRun[id])))
+		r, drifts, err := k.take(ctx, id, pods)
 		failures = append(append(failures, drifts...), err)
 		if err == nil {
 			results = append(results, r)
 		}
 	}
+	var err error
 	if k.json {
 		err = k.w.env.printJSON(results)
 	} else {
@@ -117,22 +118,30 @@ func (k *collecting) once(ctx context.Context) error {
 	return errors.Join(append(failures, err)...)
 }
 
-// open lists the runs that have not ended and were planned with a job, oldest first. A run whose reporter fell silent is one of them.
-func (k *collecting) open(ctx context.Context) ([]schema.RunID, error) {
-	var ids []schema.RunID
-	for _, status := range []schema.Status{schema.Planned, schema.Running, schema.Lost} {
-		runs, err := k.w.store.List(ctx, store.Filter{Status: status, Since: k.since})
-		if err != nil {
-			return nil, err
-		}
-		for _, run := range runs {
-			if run.Job != nil {
-				ids = append(ids, run.ID)
-			}
+// wanted reports whether there is something to learn from the pods that carry a run's id: the store has the run, planned with a job, and it has not ended, or not
+// all of the pods have told yet how they ended. What ended a run may have come before its last try, or from a rank that knows no digest.
+func (k *collecting) wanted(ctx context.Context, id schema.RunID, pods []kubernetes.Pod) (bool, error) {
+	run, err := k.w.store.Run(ctx, id)
+	if schema.IsKind(err, schema.NotFound) {
+		return false, nil // of another store
+	}
+	if err != nil || run.Job == nil || run.Created.Before(k.since) {
+		return false, err
+	}
+	if !run.Status.Ended() {
+		return true, nil
+	}
+	docs, err := k.w.store.Documents(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	told := map[string]bool{}
+	for _, d := range docs {
+		if d.Reporter.Kind == "collector" && d.Observation != nil && d.Observation.Attempt != nil && !d.Observation.Attempt.Finished.IsZero() {
+			told[d.Reporter.AttemptID] = true
 		}
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	return slices.ContainsFunc(pods, func(p kubernetes.Pod) bool { return !told[p.Metadata.Name] && ended(p) }), nil
 }
 
 // take does for one run what finish --pod does.

@@ -20,9 +20,11 @@ func rerunCommand(env *Env) *cli.Command {
 With --execute it establishes that everything can still be had, restores code and data into a fresh directory, runs the command, records a new run and
 compares: identical is exit code 0, different 13, not comparable 16. When something is gone or changed it refuses with 14 and names it.
 Your checkout and the original's outputs are never touched.
+With --as it writes a run that was recorded from a command in another form: what restores the code, guards the data sets by their digests and starts the command.
 
-` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train"),
-		Flags: []cli.Flag{
+` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train",
+			"runpin rerun latest --as shell > again.sh"),
+		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "execute", Usage: "restore, run, compare, and record a new run"},
 			&cli.StringFlag{Name: "on", Usage: "`WHERE` to run: local, podman, docker (default: as recorded)"},
 			&cli.StringFlag{Name: "workdir", Usage: "restore into `DIR`, which must not exist or be empty (default: a fresh one in the cache)"},
@@ -30,14 +32,14 @@ Your checkout and the original's outputs are never touched.
 			&cli.BoolFlag{Name: "no-stamp", Usage: "do not write the run's id into the pinned spec"},
 			&cli.BoolFlag{Name: "resubmit", Usage: "make the spec fit to be submitted again: without what the server set, and under a new name (always so for an object read from a cluster)"},
 			&cli.StringFlag{Name: "name", Usage: "submit it again as `NAME` (default: what the server makes of the old name)"},
-			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME"},
+			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a printed job spec field.PATH, env.NAME or arg.--FLAG"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
-			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`"},
+			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},
 			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
 			&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			jsonFlag(),
-		},
+		}, renderFlags()...),
 		Action: func(c *cli.Context) error {
 			mode := forReading
 			if c.Bool("execute") {
@@ -52,8 +54,14 @@ Your checkout and the original's outputs are never touched.
 			if err != nil {
 				return err
 			}
+			if err := checkRenderFlags(c); err != nil {
+				return err
+			}
 			if c.Bool("execute") {
 				return runExecute(env, c, w, runs[0])
+			}
+			if c.IsSet("as") {
+				return runRender(env, c, w, runs[0])
 			}
 			return runPrintSpec(env, c, w, runs[0])
 		},
@@ -65,16 +73,23 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if err != nil {
 		return err
 	}
-	for _, flag := range []string{"set", "at", "workdir", "on", "tolerance", "deep"} {
+	for _, flag := range []string{"at", "workdir", "on", "tolerance", "deep"} {
 		if c.IsSet(flag) {
 			return usageError("add --execute", "--%s is for a rerun that is executed", flag)
 		}
+	}
+	settings, err := readSettings(c)
+	if err != nil {
+		return err
+	}
+	if run.Job == nil && len(settings) > 0 {
+		return usageError("add --execute or --as FORMAT", "--set changes a run that is executed or written in a form; it has no job spec to print")
 	}
 	stamp := run.ID
 	if c.Bool("no-stamp") {
 		stamp = ""
 	}
-	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name")})
+	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Set: settings, Name: c.String("name")})
 	if err != nil {
 		return err
 	}
@@ -140,18 +155,8 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request
 			return req, err
 		}
 	}
-	for _, s := range c.StringSlice("set") {
-		k, v, err := keyValue("set", s)
-		if err != nil {
-			return req, err
-		}
-		if strings.HasPrefix(k, "arg.") && strings.Count(s, "=") > 1 {
-			k, v, _ = strings.Cut(s, "=")
-		}
-		if redact.Param(k[strings.LastIndexByte(k, '.')+1:], v) {
-			return req, usageError("leave it as it was recorded, or set it in the environment", "--set %s looks like a secret, and settings are recorded", k)
-		}
-		req.Set = append(req.Set, rerun.Setting{Key: k, Value: v})
+	if req.Set, err = readSettings(c); err != nil {
+		return req, err
 	}
 	if req.At, err = keyValues("at", c.StringSlice("at")); err != nil {
 		return req, err
@@ -165,6 +170,23 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request
 	}
 	req.Tolerances, err = parseTolerances(tolerances)
 	return req, err
+}
+
+func readSettings(c *cli.Context) (settings []rerun.Setting, err error) {
+	for _, s := range c.StringSlice("set") {
+		k, v, err := keyValue("set", s)
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasPrefix(k, "arg.") && strings.Count(s, "=") > 1 {
+			k, v, _ = strings.Cut(s, "=")
+		}
+		if redact.Param(k[strings.LastIndexByte(k, '.')+1:], v) {
+			return nil, usageError("leave it as it was recorded, or set it in the environment", "--set %s looks like a secret, and settings are recorded", k)
+		}
+		settings = append(settings, rerun.Setting{Key: k, Value: v})
+	}
+	return settings, nil
 }
 
 // readSecrets reads --secret NAME=@FILE: what was withheld from a record, each from a file, so that no secret stands on a command line.

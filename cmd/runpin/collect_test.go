@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -248,5 +249,32 @@ func TestCollectorExample(t *testing.T) {
 		if kinds[want] != 1 {
 			t.Errorf("%d objects of kind %s", kinds[want], want)
 		}
+	}
+}
+
+// A run that a rank or a person ended before anybody looked at the cluster still is told which image ran.
+func TestCollectEndedRun(t *testing.T) {
+	b := newCollectBench(t)
+	s := b.open(t)
+	at := schema.At(time.Now())
+	code := 0
+	err := s.Save(t.Context(), schema.Report{Documents: []schema.Document{{Schema: schema.SchemaV1, Kind: schema.KindStatus, ID: schema.NewDocumentID(at.Time()), Run: b.run, At: at,
+		Reporter: schema.Reporter{Kind: "user"}, Status: &schema.StatusChange{To: schema.Succeeded, Finished: at, ExitCode: &code}}}})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if run := b.fold(t); run.Status != schema.Succeeded || run.Images[0].Use == schema.Observed {
+		t.Fatalf("%s %s", run.Status, run.Images[0].Use)
+	}
+	b.k.pods = []string{clusterPod(string(b.run), string(b.pinned), "Succeeded", podEnded)}
+	for i, rows := range []int{1, 0} {
+		exit, out, errs := b.collect(t.Context(), "--json")
+		var got []collectedRun
+		if err := json.Unmarshal([]byte(out), &got); exit != exitOK || err != nil || len(got) != rows {
+			t.Errorf("%d: exit %d, %s, %s", i, exit, out, errs)
+		}
+	}
+	if run := b.fold(t); run.Status != schema.Succeeded || run.Images[0].Use != schema.Observed || run.Attempts[0].Node != "gpu-7" {
+		t.Errorf("%s %s %+v", run.Status, run.Images[0].Use, run.Attempts)
 	}
 }

@@ -39,8 +39,10 @@ func (k *collecting) watch(ctx context.Context) error {
 		case pods := <-listed:
 			k.relisted(ctx, live, waiting, pods)
 		case p := <-changed:
-			if live[p.Run()] == nil && !k.isOpen(ctx, p.Run()) {
-				continue
+			if live[p.Run()] == nil {
+				if wanted, err := k.wanted(ctx, p.Run(), []kubernetes.Pod{p.Pod}); err != nil || !wanted {
+					continue
+				}
 			}
 			if p.deleted && !ended(p.Pod) { // nobody can vouch for it any more
 				delete(live[p.Run()], key(p.Pod))
@@ -97,14 +99,21 @@ func remember(live map[schema.RunID]map[string]kubernetes.Pod, p kubernetes.Pod)
 
 // relisted takes a whole list. A pod that is in it no more was deleted while nobody looked; what it told still counts while its run goes on, if it had ended.
 func (k *collecting) relisted(ctx context.Context, live map[schema.RunID]map[string]kubernetes.Pod, waiting map[schema.RunID]bool, pods []kubernetes.Pod) {
-	open, err := k.open(ctx)
-	if err != nil {
-		k.w.env.warn("%v; trying again", err)
-		return
+	listed := map[schema.RunID][]kubernetes.Pod{}
+	for _, p := range pods {
+		listed[p.Run()] = append(listed[p.Run()], p)
 	}
-	isOpen := make(map[schema.RunID]bool, len(open))
-	for _, id := range open {
-		isOpen[id] = true
+	isOpen := map[schema.RunID]bool{}
+	for id, own := range listed {
+		wanted, err := k.wanted(ctx, id, own)
+		if err != nil {
+			k.w.env.warn("%v; trying again", err)
+			return
+		}
+		isOpen[id] = wanted
+	}
+	for id := range live {
+		isOpen[id] = isOpen[id] || k.isOpen(ctx, id)
 	}
 	for id, own := range live {
 		for name, p := range own {

@@ -48,6 +48,7 @@ var rooms = []room{
 	{path: "store", may: []string{"schema"}, barred: terminal},
 	{path: "rerun", may: []string{"schema", "rerun/jobspec"}, barred: slices.Concat(terminal, network)},
 	{path: "rerun/jobspec", may: []string{"schema"}, barred: slices.Concat(terminal, network)},
+	{path: "rerun/render", may: []string{"schema", "rerun/jobspec"}, barred: slices.Concat(terminal, network)},
 	{path: "rerun/launch", may: []string{"schema", "=rerun"}, barred: terminal},
 	{path: "cmd/runpin", may: []string{"schema", "recorder", "store", "rerun"}},
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"strings"
 
 	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/recorder/process"
@@ -40,7 +41,11 @@ func (specReader) ReadSpec(path string, data []byte, fields []string) (recorder.
 			out.Code = append(out.Code, recorder.SpecCode{Name: ref.Name, URL: gitURL(ref.URL), Rev: ref.Revision(), Where: where})
 			continue
 		}
-		out.Images = append(out.Images, recorder.SpecImage{Name: ref.Name, Ref: ref.Value, Where: where})
+		image := ref.Value
+		if ref.File != "" && strings.Contains(image, "/") && !strings.HasPrefix(image, "/") && !strings.HasPrefix(image, ".") {
+			image = "./" + image // a/b.sif could be a repository
+		}
+		out.Images = append(out.Images, recorder.SpecImage{Name: ref.Name, Ref: image, Where: where})
 	}
 	return out, nil
 }
@@ -77,10 +82,7 @@ func readSpec(path string, data []byte, declared []string) (*jobspec.Spec, error
 
 // specsReader reads job specs, and knows by recorder/process which word of a command of docker or podman is the image.
 func specsReader() jobspec.Reader {
-	return jobspec.Reader{ContainerImage: func(argv []string) (int, error) {
-		c, err := process.ReadContainerCommand(argv)
-		return c.Image, err
-	}}
+	return jobspec.Reader{ContainerImage: process.ImageOperand}
 }
 
 func parseFields(declared []string) (fields []jobspec.Field, err error) {

@@ -94,16 +94,15 @@ func identified(d schema.Document) (schema.Document, error) {
 	return d, nil
 }
 
-// statuses says where the run stands. The whole of it ends when the last try of each member has; while one goes on, each rank that runs says so itself, with a lease,
-// because the word of a rank that joined stands beside it, and not below. A later try begins later, so that an end that came too early is past.
+// statuses says where the run stands. The whole of it ends when the last try of each member has; while one goes on, each rank that runs or waits says so itself, with a
+// lease, because the word of a rank that joined stands beside it, and not below. A later try begins later, so that an end that came too early is past.
 func (c *Collector) statuses(run *schema.Run, tries []Try) (out []schema.Document, running bool) {
-	last := lastTries(tries)
-	last = slices.DeleteFunc(last, func(t *Try) bool { return t.Status == "" || t.Status == schema.Planned && len(last) == 1 })
-	if len(last) == 0 {
-		return nil, false
+	last := slices.DeleteFunc(lastTries(tries), func(t *Try) bool { return t.Status == "" })
+	if !slices.ContainsFunc(last, func(t *Try) bool { return t.Status != schema.Planned }) {
+		return nil, false // what waits says nothing
 	}
 	newest := last[len(last)-1]
-	if first := slices.MinFunc(tries, func(a, b Try) int { return compareTimes(a.begun(), b.begun()) }); first.Started.Before(newest.Started) && !first.Started.IsZero() {
+	if first := slices.MinFunc(tries, func(a, b Try) int { return compareTimes(a.begun(), b.begun()) }); first.Started.Before(newest.begun()) && !first.Started.IsZero() {
 		d := statement(run.ID, &first, schema.KindStatus)
 		d.At, d.Reporter.Rank = first.Started, nil
 		d.Status = &schema.StatusChange{To: schema.Running, Started: first.Started}
@@ -131,7 +130,6 @@ func (c *Collector) statuses(run *schema.Run, tries []Try) (out []schema.Documen
 
 func (c *Collector) goesOn(run *schema.Run, last []*Try, newest *Try, out []schema.Document) ([]schema.Document, bool) {
 	lease := &schema.Lease{Host: c.Where, Interval: c.Interval}
-	running := false
 	// Pods without ranks of their own cannot be told apart by those that join: the collector speaks for all of them.
 	ranked := len(last) == 1
 	for _, t := range last {
@@ -141,10 +139,9 @@ func (c *Collector) goesOn(run *schema.Run, last []*Try, newest *Try, out []sche
 		return append(out, wholeOf(run, newest, lease)), true
 	}
 	for _, t := range last {
-		if t.Status != schema.Running {
+		if t.Status.Ended() {
 			continue
 		}
-		running = true
 		d := statement(run.ID, t, schema.KindStatus)
 		d.At = t.begun()
 		if d.Reporter.Rank == nil {
@@ -155,7 +152,7 @@ func (c *Collector) goesOn(run *schema.Run, last []*Try, newest *Try, out []sche
 	}
 	// Without a lease it only says that a try has begun; where the run stands is for its ranks to say.
 	d := wholeOf(run, newest, nil)
-	return append(out, d), running
+	return append(out, d), true
 }
 
 func wholeOf(run *schema.Run, t *Try, lease *schema.Lease) schema.Document {

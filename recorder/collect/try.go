@@ -123,19 +123,19 @@ func AssignMembers(tries []Try, role func(*Try) string) {
 			continue
 		}
 		r := role(t)
-		if known, ok := byName[r+"/"+t.Name]; ok { // another restart of the same pod
-			t.Member = known
-			continue
-		}
-		t.Member = r + "/" + t.Name
-		for i, f := range failed[r] {
-			if !f.Finished.IsZero() && !t.Created.Before(f.Finished) {
-				t.Member = f.Member
-				failed[r] = slices.Delete(failed[r], i, i+1)
-				break
+		known, again := byName[r+"/"+t.Name]
+		t.Member = known
+		if !again { // else another restart of the same pod
+			t.Member = r + "/" + t.Name
+			for i, f := range failed[r] {
+				if !f.Finished.IsZero() && !t.Created.Before(f.Finished) {
+					t.Member = f.Member
+					failed[r] = slices.Delete(failed[r], i, i+1)
+					break
+				}
 			}
+			byName[r+"/"+t.Name] = t.Member
 		}
-		byName[r+"/"+t.Name] = t.Member
 		if t.Status == schema.Failed && !t.Past {
 			failed[r] = append(failed[r], t)
 		}

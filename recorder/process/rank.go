@@ -14,7 +14,7 @@ import (
 type Seat struct {
 	Rank      *int
 	Attempt   int    // from 1; 0 where nobody counts the tries of the whole job
-	AttemptID string // "4711.0" (Slurm job and restarts), "train-2-xk4fz" (pod)
+	AttemptID string // "4711.0" (Slurm job and restarts), "4711.0.2" (and the step), "train-2-xk4fz" (pod)
 	// Owner says that outputs and metrics which are not marked with a rank are this process's to report: rank 0, of each array task.
 	Owner   bool
 	Node    string // as the scheduler calls it; "" where it does not say
@@ -70,6 +70,9 @@ func SeatOf(environ []string, sharedArray bool) Seat {
 		s.spread(vars, size)
 	}
 	s.readAttempt(vars)
+	if sharedArray && vars["SLURM_ARRAY_TASK_ID"] != "" {
+		s.Attempt = 0 // Slurm counts the restarts of each task, not those of the run
+	}
 	for _, name := range []string{"SLURMD_NODENAME", "NODE_NAME"} {
 		if s.Node == "" {
 			s.Node = identifier(vars[name])
@@ -108,7 +111,7 @@ func (s *Seat) spread(vars map[string]string, size int) {
 	s.Rank = &rank
 }
 
-// readAttempt: Slurm counts the restarts of a job, which concern all its ranks. A pod that is made anew has another name and nobody's number; torchrun's
+// readAttempt: Slurm counts the restarts of a job, which concern all its ranks; steps that follow each other in it are told apart by their number. A pod that is made anew has another name and nobody's number; torchrun's
 // count of restarts is each agent's own, so it tells tries apart and orders nothing.
 func (s *Seat) readAttempt(vars map[string]string) {
 	switch {
@@ -126,6 +129,9 @@ func (s *Seat) readAttempt(vars map[string]string) {
 			}
 		}
 		s.Attempt, s.AttemptID = count+1, identifier(job)+"."+strconv.Itoa(count)
+		if step, ok := smallNumber(vars["SLURM_STEP_ID"]); ok {
+			s.AttemptID += "." + strconv.Itoa(step)
+		}
 	case vars["POD_NAME"] != "":
 		s.AttemptID = identifier(vars["POD_NAME"])
 	case vars["KUBERNETES_SERVICE_HOST"] != "" && vars["HOSTNAME"] != "":

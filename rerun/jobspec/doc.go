@@ -10,7 +10,10 @@
 //     ends, a byte order mark and a missing final newline survive. The result is parsed again and compared with the original: only the wanted
 //     values may differ, or nothing is returned (verify.go).
 //   - Where images hide is data: a kind is a row of the table in kinds.go, an Argo workflow the lists in workflow.go. Code is in code.go.
-//   - A batch script is read by a shell parser (slurm.go), edited in the same way, and proved by taking the pins out again (slurm_pin.go).
+//   - What is neither YAML nor JSON is a text format (textformat.go): scripts for sbatch or a shell, command lines of a container engine (slurm.go, with a
+//     shell parser), Dockerfiles (dockerfile.go) and definition files of Apptainer (definition.go). A text is edited in the same way, and proved by reading
+//     the result, comparing each digest with the wanted one, and taking the pins out again. A Dockerfile and a definition file start nothing, so they carry
+//     no run's id. An image file is checked by a line before the first command (guard.go), because no word of a script could hold its hash.
 //   - What is not understood is a [Problem] with its line and column, never passed over.
 //   - The file is not trusted: its size, depth and expansion through aliases are bounded (limits.go).
 //

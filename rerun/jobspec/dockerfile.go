@@ -2,12 +2,8 @@ package jobspec
 
 import (
 	"bytes"
-	"net/url"
-	"path"
 	"regexp"
 	"strings"
-
-	"github.com/runpin/runpin/schema"
 )
 
 // FormatDockerfile is the format of a Dockerfile or Containerfile.
@@ -40,6 +36,7 @@ type dockerfileReader struct {
 type dockerArg struct {
 	value word
 	count int
+	set   bool // it has a default, if an empty one
 }
 
 // instruction is one instruction: its words with their places.
@@ -47,12 +44,12 @@ type instruction struct {
 	name  string
 	words []word
 	at    int
-	rest  word // everything behind the name
+	rest  string // everything behind the name
 }
 
 var (
 	directiveLine = regexp.MustCompile(`^#[ \t]*([A-Za-z]+)[ \t]*=[ \t]*(.*?)[ \t]*$`)
-	heredoc       = regexp.MustCompile(`<<-?[ \t]*(?:"([A-Za-z0-9_]+)"|'([A-Za-z0-9_]+)'|([A-Za-z0-9_]+))`)
+	heredoc       = regexp.MustCompile(`^[0-9]*<<(-?)([^<]+)$`) // of a whole word, as BuildKit's parser takes it
 	argReference  = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^{}$]*))?\})$`)
 )
 
@@ -97,6 +94,9 @@ func (r *dockerfileReader) directives() int {
 		}
 		seen[name] = true
 		value := r.plain(at+m[4], at+m[5])
+		if blank := strings.IndexAny(value.text, " \t"); name == "syntax" && blank >= 0 { // what follows is for the frontend
+			value = r.plain(at+m[4], at+m[4]+blank)
+		}
 		switch {
 		case name == "escape" && (value.text == "`" || value.text == "\\"):
 			r.escape = value.text[0]
@@ -141,6 +141,9 @@ func (r *dockerfileReader) next(at int) (instruction, int) {
 			continue
 		}
 		continued := data[stop-1] == r.escape
+		if continued && stop-2 >= begin && data[stop-2] == r.escape {
+			r.problem(stop-2, ProblemWritten, "", "", "ends in two escape characters, which some builders take for a continued line and others do not; write the line in another way")
+		}
 		if continued {
 			stop--
 		}
@@ -158,61 +161,104 @@ func (r *dockerfileReader) next(at int) (instruction, int) {
 	}
 	i := r.split(bytesOf)
 	if i.name == "RUN" || i.name == "COPY" || i.name == "ADD" {
-		for _, m := range heredoc.FindAllStringSubmatch(i.rest.text, -1) {
-			at = r.skipHeredoc(at, m[1]+m[2]+m[3])
+		for _, w := range shellWords(i.rest) {
+			m := heredoc.FindStringSubmatch(w)
+			if m == nil {
+				continue
+			}
+			name := strings.NewReplacer(`"`, "", "'", "", `\`, "").Replace(m[2])
+			if name == "" {
+				continue
+			}
+			next, closed := r.skipHeredoc(at, name, m[1] == "-")
+			if !closed {
+				r.problem(i.at, ProblemShape, i.name, "<<"+name, "is a here-document that is not closed")
+			}
+			at = next
 		}
 	}
 	return i, at
 }
 
-func (r *dockerfileReader) skipHeredoc(at int, name string) int {
+// skipHeredoc gives the offset behind the line that closes a here-document.
+func (r *dockerfileReader) skipHeredoc(at int, name string, tabs bool) (next int, closed bool) {
 	data := r.spec.source.data
-	for at < len(data) {
+	for at < len(data) && !closed {
 		end := lineEnd(data, at)
 		line := strings.TrimRight(string(data[at:end]), "\r")
-		at = min(end+1, len(data))
-		if strings.TrimLeft(line, "\t") == name {
-			break
+		if tabs {
+			line = strings.TrimLeft(line, "\t")
+		}
+		at, closed = min(end+1, len(data)), line == name
+	}
+	return at, closed
+}
+
+// shellWords splits a line at blanks that are not quoted, and leaves the quotes.
+func shellWords(line string) (words []string) {
+	quote, begin := byte(0), -1
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		switch {
+		case quote == 0 && isBlank(c):
+			if begin >= 0 {
+				words, begin = append(words, line[begin:i]), -1
+			}
+			continue
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		}
+		if begin < 0 {
+			begin = i
+		}
+		if c == '\\' && quote != '\'' {
+			i++
 		}
 	}
-	return at
+	if begin >= 0 {
+		words = append(words, line[begin:])
+	}
+	return words
 }
 
 // split takes the words of a joined line apart.
 func (r *dockerfileReader) split(places []int) (i instruction) {
 	data := r.spec.source.data
 	var words []word
-	for from := 0; from < len(places); {
-		if isBlank(data[places[from]]) {
-			from++
+	leading := 0
+	for n := 0; n < len(places); {
+		if isBlank(data[places[n]]) {
+			n++
 			continue
 		}
-		to := from
-		for to < len(places) && !isBlank(data[places[to]]) {
-			to++
+		from := n
+		if len(words) == 0 {
+			leading = n
 		}
-		text := make([]byte, 0, to-from)
-		for _, at := range places[from:to] {
-			text = append(text, data[at])
+		for n < len(places) && !isBlank(data[places[n]]) {
+			n++
 		}
-		words = append(words, word{text: string(text), at: places[from:to], start: places[from], end: places[to-1] + 1})
-		from = to
+		words = append(words, word{text: textAt(data, places[from:n]), at: places[from:n:n], start: places[from], end: places[n-1] + 1})
 	}
 	if len(words) == 0 {
 		return i
 	}
 	i.name, i.at, i.words = strings.ToUpper(words[0].text), words[0].start, words[1:]
-	var rest strings.Builder
-	for _, at := range places {
-		if at >= words[0].end {
-			rest.WriteByte(data[at])
-		}
-	}
-	i.rest.text = rest.String()
+	i.rest = textAt(data, places[len(words[0].at)+leading:])
 	if i.name == "ONBUILD" && len(i.words) > 0 {
 		i.name, i.words = strings.ToUpper(i.words[0].text), i.words[1:]
 	}
 	return i
+}
+
+func textAt(data []byte, places []int) string {
+	var text strings.Builder
+	for _, at := range places {
+		text.WriteByte(data[at])
+	}
+	return text.String()
 }
 
 func (r *dockerfileReader) instruction(i instruction) {
@@ -226,7 +272,7 @@ func (r *dockerfileReader) instruction(i instruction) {
 			arg := r.args[name]
 			arg.count++
 			if ok {
-				arg.value = unquoted(w.from(len(name) + 1))
+				arg.value, arg.set = unquoted(w.from(len(name)+1)), true
 			}
 			r.args[name] = arg
 		}
@@ -281,153 +327,4 @@ func (r *dockerfileReader) instruction(i instruction) {
 			}
 		}
 	}
-}
-
-// unquoted takes quotes around a whole word away.
-func unquoted(w word) word {
-	if n := len(w.text); n >= 2 && (w.text[0] == '"' || w.text[0] == '\'') && w.text[n-1] == w.text[0] {
-		w.text, w.at = w.text[1:n-1], w.at[1:n-1]
-		if n > 2 {
-			w.start, w.end = w.at[0], w.at[n-3]+1
-		}
-	}
-	return w
-}
-
-// other notes what COPY and RUN take files from: a stage by name or number, or an image.
-func (r *dockerfileReader) other(field string, w word) {
-	w = unquoted(w)
-	if w.text != "" && strings.Trim(w.text, "0123456789") == "" {
-		return
-	}
-	r.named(field, w)
-}
-
-// named notes an image, unless it is a stage or scratch.
-func (r *dockerfileReader) named(field string, w word) {
-	if strings.EqualFold(w.text, "scratch") || r.stages[strings.ToLower(w.text)] {
-		return
-	}
-	m := argReference.FindStringSubmatch(w.text)
-	if m == nil {
-		r.image(field, w)
-		return
-	}
-	name := m[1] + m[2]
-	arg, known := r.args[name]
-	switch {
-	case m[3] != "": // ${BASE:-ref}: the default that stands here
-		from := strings.Index(w.text, m[3]) + len(m[3])
-		part := w.from(from)
-		part.text, part.at = m[4], part.at[:len(m[4])]
-		if m[4] == "" {
-			r.problem(w.start, ProblemShape, field, w.text, "has an empty default")
-			return
-		}
-		part.end = part.at[len(part.at)-1] + 1
-		r.image(field, part)
-	case !known || len(arg.value.at) == 0:
-		r.problem(w.start, ProblemTemplate, field, w.text, "is given when the image is built; give the ARG a default above the first FROM, or write the image")
-	case arg.count > 1:
-		r.problem(w.start, ProblemTemplate, field, w.text, "is an ARG that is declared twice")
-	case strings.EqualFold(arg.value.text, "scratch") || r.stages[strings.ToLower(arg.value.text)]:
-	default:
-		r.image("ARG "+name, arg.value)
-	}
-}
-
-func (r *dockerfileReader) image(field string, w word) {
-	switch {
-	case w.text == "" || len(w.at) == 0:
-		r.problem(w.start, ProblemShape, field, "", "names no image")
-	case strings.Contains(w.text, "$"):
-		r.problem(w.start, ProblemTemplate, field, w.text, "is made when the image is built; write the image, or give it whole by an ARG with a default")
-	default:
-		r.reference(field, w, 0, w.text, w.text, TagAndDigest)
-	}
-}
-
-// source notes the revision of a git repository that ADD fetches. Any other URL is what the builder's own checksum is for.
-func (r *dockerfileReader) source(w word) {
-	found, isCode, hasRevision := findCodeURL(w.text)
-	u, err := url.Parse(w.text)
-	if !isCode || err != nil || u.Scheme == "" || !strings.HasSuffix(found.repository, ".git") && !hasRevision {
-		return
-	}
-	if strings.Contains(w.text, "$") {
-		r.problem(w.start, ProblemTemplate, "ADD", w.text, "is made when the image is built")
-		return
-	}
-	if !hasRevision {
-		r.problem(w.start, ProblemFloating, "ADD", "", floats)
-		return
-	}
-	revision := w.text[found.start:found.end]
-	_, err = schema.ParseObjectID(revision)
-	start, end := w.at[found.start], w.at[found.end-1]+1
-	ref := Reference{Name: repositoryName(found.repository), Kind: KindCode, URL: found.repository, Value: revision, Pinned: err == nil, Field: "ADD", Offset: start, End: end,
-		token: token{start: start, end: end}, cut: start}
-	ref.Line, ref.Column = r.spec.source.position(start)
-	r.spec.References = append(r.spec.References, ref)
-}
-
-// FormatApptainer is the format of a definition file of Apptainer or Singularity.
-const FormatApptainer = "apptainer"
-
-var definitionFormat = textFormat{name: FormatApptainer, is: isDefinition, row: Row{Format: FormatApptainer, Name: "Apptainer definition (.def)", Images: []string{"From: of Bootstrap: docker"},
-	Elsewhere: []string{"every other Bootstrap:"}, Shape: DigestOnly}}
-
-var definitionHead = regexp.MustCompile(`(?im)^[ \t]*bootstrap[ \t]*:`)
-
-func isDefinition(file string, data []byte) bool {
-	return path.Ext(base(file)) == ".def" && definitionHead.Match(data)
-}
-
-// readDefinition reads the headers of a definition file: the lines KEY: VALUE above the first section of each stage.
-func readDefinition(rd Reader, file string, data []byte) (*Spec, error) {
-	if err := checkText(file, data, "a definition file"); err != nil {
-		return nil, err
-	}
-	s := &Spec{File: file, Format: FormatApptainer, source: newSource(data), script: &script{reader: rd, format: &definitionFormat, head: -1}}
-	r := &dockerfileReader{textReader: textReader{spec: s, taken: pinNames{}}}
-	bootstrap, at0, stages := "", 0, map[string]bool{}
-	var from word
-	settle := func() {
-		switch {
-		case bootstrap == "":
-		case bootstrap != "docker":
-			r.problem(at0, ProblemElsewhere, "Bootstrap", bootstrap, "takes its base from where runpin cannot pin it; use Bootstrap: docker")
-		case len(from.at) == 0:
-			r.problem(at0, ProblemShape, "From", "", "names no image")
-		case strings.Contains(from.text, "{{"):
-			r.problem(from.start, ProblemTemplate, "From", from.text, templated)
-		default:
-			r.reference("From", from, 0, from.text, from.text, DigestOnly)
-		}
-		bootstrap, from = "", word{}
-	}
-	header := true
-	for at := 0; at < len(data); {
-		end := lineEnd(data, at)
-		line := strings.TrimSuffix(string(data[at:end]), "\r")
-		key, value, ok := strings.Cut(line, ":")
-		name := strings.ToLower(strings.TrimSpace(key))
-		switch {
-		case name == "bootstrap" && ok:
-			settle()
-			header, bootstrap, at0 = true, strings.ToLower(strings.TrimSpace(value)), at
-		case strings.HasPrefix(strings.TrimSpace(line), "%"):
-			header = false
-		case header && name == "from" && ok && !strings.HasPrefix(name, "#"):
-			text, _, _ := strings.Cut(value, " #")
-			text = strings.TrimSpace(text)
-			start := at + len(key) + 1 + strings.Index(value, text)
-			from = r.plain(start, start+len(text))
-		case header && name == "stage" && ok:
-			stages[strings.TrimSpace(value)] = true
-		}
-		at = min(end+1, len(data))
-	}
-	settle()
-	return r.finish()
 }

@@ -31,13 +31,14 @@ var formats = []kind{
 	{format: FormatActions, name: "GitHub Actions workflow", is: isActionsWorkflow, parts: actionsWorkflow},
 	{format: FormatActions, name: "GitHub Actions action.yml", is: isAction, parts: action},
 	{format: FormatGitLab, name: ".gitlab-ci.yml", is: isGitLab, parts: gitLab},
-	{format: FormatSageMaker, name: "SageMaker request", is: hasAny("AlgorithmSpecification", "AppSpecification", "PrimaryContainer", "TrainingJobDefinition", "InferenceSpecification"), parts: sageMaker, note: "an image with a digest and no tag"},
+	{format: FormatSageMaker, name: "SageMaker request", is: hasAny("AlgorithmSpecification", "AppSpecification"), parts: append(sageMaker, part{path: "", what: aContainer, bare: true, env: "Environment"}), note: "an image with a digest and no tag"},
+	{format: FormatSageMaker, name: "SageMaker tuning, model and package requests", is: isSageMakerOther, parts: sageMaker},
 	{format: FormatVertex, name: "Vertex AI CustomJob", is: hasAny("jobSpec", "workerPoolSpecs", "trialJobSpec", "trainingTaskInputs"), parts: vertex},
 	{format: FormatAzureML, name: "Azure ML job", is: isAzure, parts: azure},
-	{format: FormatKFP, name: "KFP pipeline (IR)", is: hasAny("deploymentSpec"), parts: kfp},
+	{format: FormatKFP, name: "KFP pipeline (IR)", is: isKFP, parts: append(append(append([]part{}, kfp...), at("pipelineSpec", kfp)...), at("platforms.*", kfp)...), note: "also the pipelineSpec of a Vertex AI PipelineJob"},
 	{format: FormatMLproject, name: "MLproject", is: isMLproject, parts: []part{{path: "docker_env.image", what: anImage}}},
 	{format: FormatFlyte, name: "Flyte task template", is: isFlyte, parts: flyte},
-	{format: FormatSkyPilot, name: "SkyPilot task", is: isSkyPilot, parts: []part{{path: "resources.image_id", what: anImage, optional: true, prefix: "docker:"}}},
+	{format: FormatSkyPilot, name: "SkyPilot task", is: isSkyPilot, parts: skyPilot},
 	{format: FormatDstack, name: "dstack configuration", is: isDstack, parts: []part{{path: "image", what: anImage, optional: true}}},
 }
 
@@ -88,7 +89,12 @@ var sageMaker = func() (parts []part) {
 		parts = append(parts, part{path: p, what: anImage, optional: true, shape: DigestOnly})
 	}
 	return append(parts,
-		part{path: "", what: aContainer, optional: true, bare: true, env: "Environment"},
+		part{path: "PrimaryContainer", what: aContainer, optional: true, bare: true, env: "Environment"},
+		part{path: "Containers[]", what: aContainer, optional: true, bare: true, env: "Environment"},
+		part{path: "InferenceSpecification.Containers[]", what: aContainer, optional: true, bare: true, env: "Environment"},
+		part{path: "TrainingJobDefinition", what: aContainer, optional: true, bare: true, env: "Environment"},
+		part{path: "TrainingJobDefinitions[]", what: aContainer, optional: true, bare: true, env: "Environment"},
+		part{path: "AlgorithmSpecification.AlgorithmName", what: elsewhere, reason: "takes its image from an algorithm of the account; name it by TrainingImage"},
 		part{path: "HyperParameters.sagemaker_submit_directory", what: aURL, optional: true},
 		part{path: "InputDataConfig[].DataSource.S3DataSource.S3Uri", what: aDataset, optional: true},
 		part{path: "TrainingJobDefinition.InputDataConfig[].DataSource.S3DataSource.S3Uri", what: aDataset, optional: true},
@@ -114,21 +120,34 @@ var azure = []part{
 	{path: "jobs.*.environment", what: anImage, key: "image", optional: true},
 	{path: "jobs.*.component", what: anImage, optional: true},
 	{path: "image", what: anImage, optional: true},
+	{path: "trial.environment", what: anImage, key: "image", optional: true, loose: true},
+	{path: "jobs.*.trial.environment", what: anImage, key: "image", optional: true, loose: true},
+	{path: "trial.code", what: aURL, optional: true, loose: true},
+	{path: "jobs.*.code", what: aURL, optional: true, loose: true},
 	{path: "inputs.*.path", what: aDataset, optional: true, loose: true},
 	{path: "jobs.*.inputs.*.path", what: aDataset, optional: true, loose: true},
 	{path: "code", what: aURL, optional: true},
 }
 
 var kfp = []part{
-	{path: "deploymentSpec.executors.*.container", what: aContainer, loose: true},
+	{path: "deploymentSpec.executors.*.container", what: aContainer, loose: true, optional: true}, // an importer has none
 	{path: "deploymentSpec.executors.*.importer.artifactUri.constant", what: aDataset, optional: true, loose: true},
 }
 
+// skyPilot: resources are one choice, or several to choose from.
+var skyPilot = func() (parts []part) {
+	for _, place := range []string{"resources", "resources.any_of[]", "resources.ordered[]"} {
+		parts = append(parts, part{path: place + ".image_id", what: anImage, optional: true, loose: true, prefix: "docker:"})
+	}
+	return parts
+}()
+
 var flyte = []part{
-	{path: "container", what: aContainer, optional: true},
+	{path: "container.image", what: anImage, optional: true}, // its env is a list of key and value, so it gets no run id
 	{path: "k8sPod.podSpec.initContainers[]", what: aContainer},
 	{path: "k8sPod.podSpec.containers[]", what: aContainer},
-	{path: "template.container", what: aContainer, optional: true},
+	{path: "template.container.image", what: anImage, optional: true},
+	{path: "template.k8sPod.podSpec.initContainers[]", what: aContainer},
 	{path: "template.k8sPod.podSpec.containers[]", what: aContainer},
 }
 
@@ -190,6 +209,24 @@ func isAzure(_ string, v *value) bool {
 		return true
 	}
 	return strings.HasPrefix(v.get("environment").text(), "azureml:") && v.get("command") != nil
+}
+
+func isSageMakerOther(_ string, v *value) bool {
+	if v.get("ModelName") != nil && v.get("Containers") != nil {
+		return true
+	}
+	return hasAny("PrimaryContainer", "TrainingJobDefinition", "TrainingJobDefinitions", "InferenceSpecification")("", v)
+}
+
+// isKFP: the compiler writes settings of a platform as a document of their own.
+func isKFP(_ string, v *value) bool {
+	for _, at := range []*value{v, v.get("pipelineSpec")} {
+		if isMapping(at) && at.get("deploymentSpec") != nil {
+			return true
+		}
+	}
+	platforms := v.get("platforms")
+	return isMapping(platforms) && len(v.entries) == 1
 }
 
 func isMLproject(file string, v *value) bool { return base(file) == "MLproject" }

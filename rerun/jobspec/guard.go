@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"bytes"
+	"path"
 	"regexp"
 	"strings"
 
@@ -19,6 +20,9 @@ var (
 	plainPath = regexp.MustCompile(`^[A-Za-z0-9._/+=:,@~-]+$`)
 )
 
+// hashedFiles are the image files that the recorder takes for such.
+var hashedFiles = map[string]bool{".sif": true, ".sqsh": true, ".squashfs": true}
+
 // findGuards notes the guards of a script.
 func (r *textReader) findGuards() {
 	data := r.spec.source.data
@@ -30,7 +34,28 @@ func (r *textReader) findGuards() {
 }
 
 // file notes an image that is a file.
-func (r *textReader) file(field string, w word) {
+func (r *scriptReader) file(field string, w word) {
+	if certain, ok := r.made[path.Clean(w.text)]; ok {
+		r.seen = append(r.seen, span{w.start, w.end})
+		if !certain {
+			r.problem(w.start, ProblemElsewhere, field, w.text, "may be an older file than the one that the script makes; make it each time, with --force or in a script that begins with set -e, or name the image itself")
+		}
+		return
+	}
+	for i := range r.spec.References { // a variable that several commands use
+		if have := &r.spec.References[i]; len(w.at) > 0 && have.Offset == w.at[0] {
+			have.Also = append(have.Also, field)
+			return
+		}
+	}
+	if !hashedFiles[strings.ToLower(path.Ext(w.text))] {
+		r.problem(w.start, ProblemElsewhere, field, w.text, "is a directory, or a file of a kind that runpin does not hash; it hashes .sif, .sqsh and .squashfs")
+		return
+	}
+	if r.moves && !strings.HasPrefix(w.text, "/") {
+		r.problem(w.start, ProblemWritten, field, w.text, "is a relative path in a script that changes its directory; write it from the root")
+		return
+	}
 	if r.spec.script.head < 0 || field[0] == '#' {
 		r.problem(w.start, ProblemElsewhere, field, w.text, "is a file that the script itself runs in, so that nothing can check it first; start it with srun --container-image in the script")
 		return

@@ -6,7 +6,7 @@ import (
 )
 
 // Texts at the limit of their size, made so that careless reading would take minutes, are read within the test's patience.
-func TestHostileTexts(t *testing.T) {
+func TestHostileScripts(t *testing.T) {
 	n := maxScript - 1000
 	for name, tc := range map[string]struct{ file, text string }{
 		"one long word":        {"Dockerfile", "FROM " + strings.Repeat("a", n)},

@@ -21,7 +21,7 @@ type need struct {
 
 var (
 	trainJobNeeds = &need{[]string{"spec.trainer.image"}, "takes its image from the runtime that spec.runtimeRef names, an object of the cluster; set spec.trainer.image"}
-	sparkNeeds    = &need{[]string{"spec.image", "spec.driver.image", "spec.executor.image", "spec.template.image", "spec.template.driver.image"}, "names no image, so the operator's own is used; set spec.image"}
+	sparkNeeds    = &need{[]string{"spec.image", `spec.sparkConf["spark.kubernetes.container.image"]`, "spec.driver.image", "spec.executor.image", "spec.template.image", `spec.template.sparkConf["spark.kubernetes.container.image"]`, "spec.template.driver.image"}, "names no image, so the operator's own is used; set spec.image"}
 )
 
 // what stands at the end of a path.
@@ -78,6 +78,7 @@ var kinds = []kind{
 	{group: "apps", name: "DaemonSet", parts: pods("spec.template")},
 	{group: "apps", name: "ReplicaSet", parts: pods("spec.template")},
 	{group: "", name: "ReplicationController", parts: pods("spec.template")},
+	{group: "", name: "PodTemplate", parts: pods("template")},
 	{group: "jobset.x-k8s.io", name: "JobSet", parts: pods("spec.replicatedJobs[].template.spec.template")},
 	{group: "kubeflow.org", name: "PyTorchJob", parts: pods("spec.pytorchReplicaSpecs.*.template")},
 	{group: "kubeflow.org", name: "TFJob", parts: pods("spec.tfReplicaSpecs.*.template")},
@@ -92,7 +93,7 @@ var kinds = []kind{
 	{group: "ray.io", name: "RayCluster", parts: rayCluster("spec")},
 	{group: "ray.io", name: "RayJob", parts: rayJob("spec")},
 	{group: "ray.io", name: "RayCronJob", parts: rayJob("spec.jobTemplate")},
-	{group: "ray.io", name: "RayService", parts: append(rayCluster("spec.rayClusterConfig"), part{path: "spec.serveConfigV2", what: aText, optional: true, parts: at("applications[].runtime_env", rayRuntime)})},
+	{group: "ray.io", name: "RayService", parts: append(rayCluster("spec.rayClusterConfig"), part{path: "spec.serveConfigV2", what: aText, optional: true, parts: rayServe})},
 	{group: "batch.volcano.sh", name: "Job", parts: pods("spec.tasks[].template"), note: "Volcano"},
 	{group: "leaderworkerset.x-k8s.io", name: "LeaderWorkerSet", parts: append(optionalPods("spec.leaderWorkerTemplate.leaderTemplate"), pods("spec.leaderWorkerTemplate.workerTemplate")...)},
 	{group: "argoproj.io", name: "Workflow", parts: argo("spec")},
@@ -129,8 +130,9 @@ var trainJob = []part{
 	{path: "spec.trainer", what: aContainer, optional: true, bare: true},
 	{path: "spec.initializer.dataset.storageUri", what: aDataset, optional: true},
 	{path: "spec.initializer.model.storageUri", what: aDataset, optional: true},
-	{path: "spec.podTemplateOverrides[].spec.initContainers[]", what: aContainer, optional: true, bare: true},
-	{path: "spec.podTemplateOverrides[].spec.containers[]", what: aContainer, optional: true, bare: true},
+	// No run id goes into the overrides: the webhook refuses variables there for the containers of the runtime.
+	{path: "spec.podTemplateOverrides[].spec.initContainers[].image", what: anImage, optional: true},
+	{path: "spec.podTemplateOverrides[].spec.containers[].image", what: anImage, optional: true},
 }
 
 func rayCluster(spec string) []part {
@@ -150,12 +152,19 @@ func rayJob(spec string) []part {
 	})...)
 }
 
-// rayRuntime is Ray's runtime environment.
+// rayServe is the configuration of Ray Serve: an application has a runtime environment, and so has each of its deployments.
+var rayServe = append(at("applications[].runtime_env", rayRuntime), at("applications[].deployments[].ray_actor_options.runtime_env", rayRuntime)...)
+
+// rayRuntime is Ray's runtime environment. Packages are a list, a mapping that holds one, or the name of a file.
 var rayRuntime = []part{
 	{path: "working_dir", what: aURL, optional: true},
 	{path: "py_modules[]", what: aURL},
 	{path: "image_uri", what: anImage, optional: true},
 	{path: "container.image", what: anImage, optional: true},
+	{path: "pip[]", what: aURL, loose: true},
+	{path: "pip.packages[]", what: aURL, loose: true, optional: true},
+	{path: "uv[]", what: aURL, loose: true},
+	{path: "uv.packages[]", what: aURL, loose: true, optional: true},
 }
 
 func tektonTask(spec string) []part {
@@ -172,6 +181,7 @@ func tektonPipeline(spec string) (parts []part) {
 	for _, list := range []string{"tasks[]", "finally[]"} {
 		parts = append(parts, tektonTask(spec+"."+list+".taskSpec")...)
 		parts = append(parts, tektonRef(spec+"."+list, "taskRef")...)
+		parts = append(parts, tektonRef(spec+"."+list, "pipelineRef")...)
 		parts = append(parts, part{path: spec + "." + list + ".params", what: aGitParam, optional: true})
 	}
 	return parts
@@ -195,16 +205,32 @@ func spark(spec string) []part {
 		{path: "driver.sidecars[]", what: aContainer},
 		{path: "executor.initContainers[]", what: aContainer},
 		{path: "executor.sidecars[]", what: aContainer},
+		{path: "driver.template.spec.initContainers[].image", what: anImage, optional: true},
+		{path: "driver.template.spec.containers[].image", what: anImage, optional: true},
+		{path: "executor.template.spec.initContainers[].image", what: anImage, optional: true},
+		{path: "executor.template.spec.containers[].image", what: anImage, optional: true},
+		{path: "volumes[].image.reference", what: anImage},
+		{path: `sparkConf["spark.kubernetes.container.image"]`, what: anImage, optional: true},
+		{path: `sparkConf["spark.kubernetes.driver.container.image"]`, what: anImage, optional: true},
+		{path: `sparkConf["spark.kubernetes.executor.container.image"]`, what: anImage, optional: true},
 		{path: "mainApplicationFile", what: aURL, optional: true},
 		{path: "deps.pyFiles[]", what: aURL},
 	})
 }
 
+// A patch that has an image in it is told: images may rewrite what it names, but that is not seen in this file.
+const patched = "patches an image in, which runpin does not look for there; pin it in the file that is patched, or name it under images"
+
 var kustomization = []part{
 	{path: "images[]", what: anImageMap, keys: imageKeys{repository: "newName", fallback: "name", tag: "newTag", digest: "digest"}},
+	{path: "patches[].patch", what: elsewhere, word: "image:", reason: patched},
+	{path: "patches[].patch", what: elsewhere, word: "/image\n", reason: patched},
 	{path: "resources[]", what: aURL},
 	{path: "bases[]", what: aURL},
 	{path: "components[]", what: aURL},
+	{path: "helmCharts[]", what: elsewhere, reason: "renders a chart, whose images runpin does not see; give runpin what `kustomize build` prints"},
+	{path: "patches[].patch", what: elsewhere, word: "image\"", reason: patched},
+	{path: "patchesStrategicMerge[]", what: elsewhere, word: "image:", reason: patched},
 }
 
 // imageless are kinds that commonly stand beside a job in one file and name no image. Any other kind is a problem: it may hold one.

@@ -1,6 +1,10 @@
 package jobspec
 
-import "strings"
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // follow gives the places that fill in a text that is one parameter as a whole, or nothing.
 func (r *reader) follow(object *value, at, field, text string) []hit {
@@ -13,7 +17,7 @@ func (r *reader) follow(object *value, at, field, text string) []hit {
 		var out []hit
 		walk(object, at, path, func(h hit) {
 			if h.wrong == "" && h.missing == "" {
-				out, _ = followArgo(h.value, h.field, field, text, 0)
+				out, _ = followArgo(&trail{map[*yaml.Node]bool{}, &r.follows}, h.value, h.field, field, text, 0)
 			}
 		})
 		return out

@@ -43,7 +43,7 @@ func (rd Reader) Read(file string, data []byte) (*Spec, error) {
 	s.source = src
 	whole := &text{source: src}
 	s.texts = append(s.texts, whole)
-	shared := &reading{Reader: rd, spec: s, file: file, left: maxValues, taken: pinNames{}, datasets: pinNames{}, used: map[Field]bool{}}
+	shared := &reading{Reader: rd, spec: s, file: file, left: maxValues, follows: maxFollowed, taken: pinNames{}, datasets: pinNames{}, used: map[Field]bool{}}
 	known := false
 	for i, root := range roots {
 		doc := &document{index: i, root: root, of: whole}

@@ -95,7 +95,9 @@ const templated = "is a template; pin the file that it makes"
 // template matches what Helm and Go templates, Argo and Tekton, envsubst and shells fill in.
 var template = regexp.MustCompile(`\{\{|\}\}|\$\(|\$\{|\$[A-Za-z_]|<%|\[\[`)
 
-func isTemplate(s string) bool { return template.MatchString(s) || s == "<no value>" }
+func isTemplate(s string) bool {
+	return strings.ContainsAny(s, "{}$<[") && (template.MatchString(s) || s == "<no value>")
+}
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 

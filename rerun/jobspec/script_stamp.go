@@ -16,13 +16,18 @@ func (s *Spec) stampScript(id string) ([]edit, error) {
 	have := s.script.stamps
 	switch {
 	case len(have) == 0:
-		text, src := "export "+StampVariable+"="+id, s.source
-		if at := s.script.head; at == len(src.data) && !bytes.HasSuffix(src.data, []byte("\n")) {
+		text, src, at := "export "+StampVariable+"="+id, s.source, s.script.head
+		for _, g := range s.script.guards { // the order is the same whichever comes first
+			if g.start == at {
+				at = g.end
+			}
+		}
+		if at == len(src.data) && !bytes.HasSuffix(src.data, []byte("\n")) {
 			text = src.eol + text // a file without a final newline stays one
 		} else {
 			text += src.eol
 		}
-		return []edit{{s.script.head, s.script.head, text}}, nil
+		return []edit{{at, at, text}}, nil
 	case len(have) == 1 && have[0].plain:
 		if have[0].value == id {
 			return nil, nil

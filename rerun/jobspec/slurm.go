@@ -15,18 +15,18 @@ import (
 // FormatSlurm is the format of a batch script for sbatch: a shell script with #SBATCH lines.
 const FormatSlurm = "slurm"
 
-// FormatShell is the format of a file that holds the command line of a container engine, and of a .bash script.
+// FormatShell is the format of a file that holds the command line of a container engine, and of a shell script that is not for sbatch.
 const FormatShell = "shell"
 
-var scriptPlaces = []string{"srun, sbatch, salloc --container-image (pyxis)", "apptainer|singularity exec|run|shell|test docker://REF, oras://REF", "docker|podman run REF", "a variable that is set once and is one of these as a whole"}
+var scriptPlaces = []string{"srun, sbatch, salloc --container-image (pyxis)", "apptainer|singularity exec|run|shell|test|instance start|pull FILE|build FILE docker://REF, oras://REF", "enroot import --output FILE docker://REF", "docker|podman|podman-hpc|nerdctl run|create|pull REF, and --mount type=image,source=REF", "SLURM_CONTAINER_IMAGE=REF", "a variable that is set once and is one of these as a whole"}
 
 var slurmFormat = textFormat{name: FormatSlurm, is: isBatch, row: Row{Format: FormatSlurm, Name: "batch script for sbatch", Images: append([]string{"#SBATCH --container-image"}, scriptPlaces...),
-	Elsewhere: []string{"--container (an OCI bundle)", "enroot, shifter, charliecloud, sarus"}, Shape: TagAndDigest, Stamp: "export " + StampVariable + " behind the last #SBATCH line",
-	Notes: []string{"apptainer takes a digest and no tag", "an image file (.sqsh, .sif) is checked by its SHA-256 before the first command"}}}
+	Elsewhere: []string{"--container (an OCI bundle)", "shifter, charliecloud, sarus"}, Shape: TagAndDigest, Stamp: "export " + StampVariable + " behind the last #SBATCH line",
+	Notes: []string{"apptainer takes a digest and no tag", "an image file (.sqsh, .sif) is checked by its SHA-256 before the first command, unless the script makes it itself"}}}
 
-var shellFormat = textFormat{name: FormatShell, is: isShell, row: Row{Format: FormatShell, Name: "command line of docker or podman, .bash script", Images: scriptPlaces,
-	Elsewhere: []string{"enroot, shifter, charliecloud, sarus"}, Shape: TagAndDigest, Stamp: "export " + StampVariable + " before the first command",
-	Notes: []string{"apptainer takes a digest and no tag", "an image file (.sqsh, .sif) is checked by its SHA-256 before the first command"}}}
+var shellFormat = textFormat{name: FormatShell, is: isShell, row: Row{Format: FormatShell, Name: "shell script (.sh, .bash), command line of docker or podman", Images: scriptPlaces,
+	Elsewhere: []string{"shifter, charliecloud, sarus"}, Shape: TagAndDigest, Stamp: "export " + StampVariable + " before the first command",
+	Notes: []string{"apptainer takes a digest and no tag", "an image file (.sqsh, .sif) is checked by its SHA-256 before the first command, unless the script makes it itself"}}}
 
 // isBatch reports whether the file is for sbatch, judging by its content, and by its name where the content leaves it open.
 func isBatch(file string, data []byte) bool {
@@ -35,26 +35,28 @@ func isBatch(file string, data []byte) bool {
 		return true
 	case !bytes.HasPrefix(data, []byte("#!")):
 		return false
-	case ext == ".sh":
-		return true
 	}
 	return bytes.Contains(data, []byte("\n#SBATCH"))
 }
 
-// isShell reports a file that is the command line of a container engine, or a script of bash that is not for sbatch.
+// isShell reports a file that is the command line of a container engine, or a shell script that is not for sbatch.
 func isShell(file string, data []byte) bool {
-	return path.Ext(file) == ".bash" && bytes.HasPrefix(data, []byte("#!")) || isCommandLine(data)
+	ext := path.Ext(file)
+	return (ext == ".sh" || ext == ".bash") && bytes.HasPrefix(data, []byte("#!")) || isCommandLine(data)
 }
 
 func isCommandLine(data []byte) bool {
-	for len(data) > 0 { // what a pin puts in front does not count
-		line, rest, _ := bytes.Cut(data, []byte("\n"))
-		if text := bytes.TrimSpace(line); len(text) > 0 && text[0] != '#' && !bytes.HasPrefix(text, []byte("export "+StampVariable+"=")) && !guardLine.Match(line) {
+	for len(data) > 0 { // what a pin puts before the command, and notes
+		line := data[:lineEnd(data, 0)]
+		if text := bytes.TrimSpace(line); len(text) > 0 && text[0] != '#' && !bytes.HasPrefix(line, []byte("export "+StampVariable+"=")) && !guardLine.Match(line) {
 			break
 		}
-		data = rest
+		if bytes.HasPrefix(line, []byte("#!")) {
+			return false
+		}
+		data = data[min(len(line)+1, len(data)):]
 	}
-	for _, engine := range []string{"docker ", "podman ", "sudo docker ", "sudo podman ", "apptainer ", "singularity ", "srun "} {
+	for _, engine := range []string{"docker ", "podman ", "sudo docker ", "sudo podman ", "podman-hpc ", "nerdctl ", "apptainer ", "singularity ", "srun "} {
 		if bytes.HasPrefix(data, []byte(engine)) {
 			return true
 		}
@@ -69,6 +71,12 @@ type scriptReader struct {
 	comments  []span
 	constants map[string]word       // variables that are set once, to a text
 	piped     map[*syntax.Stmt]bool // statements whose output something may run
+	spread    map[*syntax.Stmt]bool // those within such a statement
+	made      map[string]bool       // image files that the script makes itself; true when it always does
+	always    bool                  // the command at hand runs whenever the script does
+	moves     bool                  // the script changes its directory
+	stops     int                   // from this place on (and one) the script ends at the first command that fails; 0 when nowhere
+	resumes   bool                  // it goes on behind one somewhere
 }
 
 // readScript finds the references of a batch script.
@@ -99,7 +107,7 @@ func readScript(rd Reader, file string, data []byte) (*Spec, error) {
 	if err != nil {
 		return nil, s.shellError(err)
 	}
-	r := &scriptReader{textReader: textReader{spec: s, taken: pinNames{}}, engine: rd.ContainerImage, constants: map[string]word{}, piped: map[*syntax.Stmt]bool{}}
+	r := &scriptReader{textReader: textReader{spec: s, taken: pinNames{}}, engine: rd.ContainerImage, constants: map[string]word{}, piped: map[*syntax.Stmt]bool{}, spread: map[*syntax.Stmt]bool{}, made: map[string]bool{}}
 	syntax.Walk(tree, func(n syntax.Node) bool {
 		if c, ok := n.(*syntax.Comment); ok {
 			r.comments = append(r.comments, span{int(c.Pos().Offset()), lineEnd(data, int(c.Pos().Offset()))})
@@ -111,7 +119,7 @@ func readScript(rd Reader, file string, data []byte) (*Spec, error) {
 	r.directives()
 	r.commands(tree)
 	r.leftOver()
-	if format == &shellFormat && len(s.References) == 0 && len(s.Problems) == 0 {
+	if format == &shellFormat && !bytes.HasPrefix(data, []byte("#!")) && len(s.References) == 0 && len(s.Problems) == 0 {
 		return nil, s.nothing()
 	}
 	return r.finish()
@@ -177,10 +185,13 @@ func (r *scriptReader) directives() {
 		line := data[at:end]
 		text := bytes.TrimSpace(line)
 		if first {
-			if bytes.HasPrefix(data, []byte("#!")) {
-				r.spec.script.head = next
-			}
 			first = false
+			if bytes.HasPrefix(line, []byte("#!")) {
+				r.spec.script.head = next
+				if fields := strings.Fields(string(line)); strings.HasPrefix(fields[len(fields)-1], "-") && strings.Contains(fields[len(fields)-1], "e") {
+					r.stops = 1
+				}
+			}
 		}
 		if len(text) > 0 && text[0] != '#' {
 			return
@@ -191,6 +202,11 @@ func (r *scriptReader) directives() {
 				r.problem(at, ProblemShape, "#SBATCH", "", reason)
 			}
 			r.container("#SBATCH", words)
+			for _, w := range words {
+				if strings.HasPrefix(w.text, "--chdir") || strings.HasPrefix(w.text, "-D") {
+					r.moves = true
+				}
+			}
 			r.spec.script.head = next
 		}
 		at = next

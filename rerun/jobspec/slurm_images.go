@@ -9,8 +9,8 @@ import (
 )
 
 // signs are what hints at a container wherever it stands.
-var signs = regexp.MustCompile(`--container-image\b|\bSLURM_CONTAINER_IMAGE=|\b(docker|dockerd|podman|oras|library|shub)://|\b(apptainer|singularity)[ \t]+(-\S+[ \t]+)*(exec|run|shell|instance)\b|` +
-	`\b(docker|podman|nerdctl)[ \t]+(-\S+([ \t]+[a-z]+)?[ \t]+)*(container[ \t]+)?(run|create)\b|[\w./-]+\.(sif|sqsh|squashfs|simg)\b`)
+var signs = regexp.MustCompile(`--container-image\b|\bSLURM_CONTAINER_IMAGE=|\b(docker|dockerd|podman|oras|library|shub)://|\b(apptainer|singularity)[ \t]+(-\S+[ \t]+)*(exec|run|shell|instance)\b|\benroot[ \t]+(import|start)\b|` +
+	`\b(docker|podman|podman-hpc|nerdctl)[ \t]+(-\S+([ \t]+[a-z]+)?[ \t]+)*(container[ \t]+)?(run|create)\b|[\w./-]+\.(sif|sqsh|squashfs|simg)\b`)
 
 // imageActions are the actions of apptainer that take an image.
 var imageActions = map[string]bool{"exec": true, "run": true, "shell": true, "test": true}
@@ -23,9 +23,18 @@ var valueOptions = map[string]bool{"-B": true, "--bind": true, "-H": true, "--ho
 	"--cpu-shares": true, "--cpuset-cpus": true, "--cpuset-mems": true, "--pids-limit": true, "--device": true, "--cdi-dirs": true, "--data": true, "--no-mount": true,
 	"--docker-host": true, "--docker-username": true, "--docker-password": true, "--config": true}
 
+// engines take an image among the words of a command, as [Reader.ContainerImage] reads it.
+var engines = map[string]bool{"docker": true, "podman": true, "podman-hpc": true, "nerdctl": true}
+
 // otherEngines start a container in a way that cannot be pinned here; the words are the actions that do, "" is the program itself.
 var otherEngines = map[string][]string{"docker": {"run", "create"}, "podman": {"run", "create"}, "podman-hpc": {"run", "create"}, "nerdctl": {"run", "create"},
-	"shifter": {""}, "ch-run": {""}, "sarus": {"run"}, "enroot": {"import", "start", "create", "load"}}
+	"shifter": {""}, "ch-run": {""}, "sarus": {"run"}, "enroot": {"load", "bundle"}}
+
+// someEngine is a variable that by its name holds the program that starts containers.
+var someEngine = regexp.MustCompile(`(?i)^"?\$\{?\w*(docker|podman|nerdctl|engine|runtime|container|apptainer|singularity|enroot)`)
+
+// engineActions are what such a program is told to do.
+var engineActions = map[string]bool{"run": true, "exec": true, "shell": true, "create": true, "pull": true, "instance": true, "container": true, "import": true, "start": true}
 
 // talk are commands whose arguments are words about programs, not programs.
 var talk = map[string]bool{"echo": true, "printf": true, "cp": true, "mv": true, "rm": true, "ls": true, "ln": true, "rsync": true, "stat": true, "test": true, "[": true, "sha256sum": true, "mkdir": true, "du": true, "module": true, "ml": true, "which": true, "type": true, "spack": true, "pip": true, "apt-get": true}
@@ -35,7 +44,7 @@ func (r *scriptReader) commands(tree *syntax.File) {
 	top := map[syntax.Command]bool{}
 	output := map[*syntax.CallExpr]bool{} // commands whose output goes into a file or a pipe
 	for _, s := range tree.Stmts {
-		top[s.Cmd] = true
+		top[s.Cmd] = !s.Background && !s.Negated
 	}
 	syntax.Walk(tree, func(n syntax.Node) bool {
 		switch n := n.(type) {
@@ -53,16 +62,25 @@ func (r *scriptReader) commands(tree *syntax.File) {
 			}
 			if call, ok := n.Cmd.(*syntax.CallExpr); ok && r.piped[n] {
 				output[call] = true
+			} else if n.Cmd != nil && r.piped[n] && !r.spread[n] { // the output of a group is that of its commands
+				syntax.Walk(n.Cmd, func(inner syntax.Node) bool {
+					if stmt, ok := inner.(*syntax.Stmt); ok {
+						r.piped[stmt], r.spread[stmt] = true, true
+					}
+					return true
+				})
 			}
 		case *syntax.CallExpr:
 			for _, a := range n.Assigns {
 				r.assignment(a, false)
 			}
+			r.evaluated(n)
 			var words []word
 			for _, w := range n.Args {
 				words = append(words, r.wordOf(w))
 			}
 			if len(words) > 0 {
+				r.always = top[n] && !output[n]
 				r.call(words, output[n])
 			}
 		case *syntax.DeclClause:
@@ -83,134 +101,11 @@ func (r *scriptReader) commands(tree *syntax.File) {
 	})
 }
 
-func (r *scriptReader) assignment(a *syntax.Assign, plain bool) {
-	if a.Name == nil {
-		return
-	}
-	if a.Name.Value == "SLURM_CONTAINER_IMAGE" && a.Value != nil { // as pyxis takes it
-		w := r.wordOf(a.Value)
-		r.seen = append(r.seen, span{int(a.Name.Pos().Offset()), w.end})
-		r.pyxis(a.Name.Value, w)
-		return
-	}
-	if a.Name.Value != StampVariable {
-		return
-	}
-	s := assign{at: int(a.Name.Pos().Offset())}
-	if a.Value != nil && !a.Append {
-		w := r.wordOf(a.Value)
-		s.start, s.end, s.value = w.start, w.end, w.text
-		s.plain = plain && !w.expands
-	}
-	r.spec.script.stamps = append(r.spec.script.stamps, s)
-}
-
 // setters are commands that set variables that they are given by name, and those after which nothing is known.
 var (
 	setters = map[string]bool{"read": true, "mapfile": true, "readarray": true, "printf": true, "getopts": true, "unset": true, "let": true}
 	sources = map[string]bool{".": true, "source": true, "eval": true}
 )
-
-// findConstants notes the variables that a script sets exactly once, on its top level, to a text. What another file or eval may set is not known.
-func (r *scriptReader) findConstants(tree *syntax.File) {
-	count := map[string]int{}
-	known := true
-	var within []bool // whether each node around is arithmetic, in which names are set without a $
-	inArithmetic := 0
-	syntax.Walk(tree, func(n syntax.Node) bool {
-		if n == nil {
-			if within[len(within)-1] {
-				inArithmetic--
-			}
-			within = within[:len(within)-1]
-			return true
-		}
-		arithmetic := false
-		switch n.(type) {
-		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.CStyleLoop:
-			arithmetic = true
-			inArithmetic++
-		}
-		within = append(within, arithmetic)
-		switch n := n.(type) {
-		case *syntax.Lit:
-			if inArithmetic > 0 {
-				count[n.Value] += 2
-			}
-		case *syntax.Assign:
-			if n.Name != nil {
-				count[n.Name.Value]++
-				if n.Append || n.Index != nil {
-					count[n.Name.Value]++
-				}
-			}
-		case *syntax.WordIter:
-			count[n.Name.Value] += 2
-		case *syntax.ParamExp:
-			if n.Exp != nil && (n.Exp.Op == syntax.AssignUnset || n.Exp.Op == syntax.AssignUnsetOrNull) && n.Param != nil {
-				count[n.Param.Value] += 2
-			}
-		case *syntax.CallExpr:
-			if len(n.Args) == 0 {
-				return true
-			}
-			name := n.Args[0].Lit()
-			if sources[name] {
-				known = false
-			}
-			if setters[name] {
-				for _, w := range n.Args[1:] {
-					count[w.Lit()] += 2
-				}
-			}
-			for _, a := range n.Assigns { // of that command alone
-				if a.Name != nil {
-					count[a.Name.Value] += 2
-				}
-			}
-		}
-		return true
-	})
-	if !known {
-		return
-	}
-	note := func(a *syntax.Assign) {
-		if a.Name == nil || a.Value == nil || count[a.Name.Value] != 1 || a.Append {
-			return
-		}
-		if w := r.wordOf(a.Value); !w.expands && w.text != "" {
-			r.constants[a.Name.Value] = w
-		}
-	}
-	for _, stmt := range tree.Stmts {
-		if stmt.Background || stmt.Negated {
-			continue
-		}
-		switch c := stmt.Cmd.(type) {
-		case *syntax.CallExpr:
-			if len(c.Args) == 0 {
-				for _, a := range c.Assigns {
-					note(a)
-				}
-			}
-		case *syntax.DeclClause:
-			if v := c.Variant.Value; v == "export" || v == "readonly" || v == "declare" {
-				for _, a := range c.Args {
-					note(a)
-				}
-			}
-		}
-	}
-}
-
-// constant gives the text that a word stands for when it is a variable that is set once, behind some text (docker://$IMAGE).
-func (r *scriptReader) constant(w word) (value word, before string, ok bool) {
-	if !w.expands || w.param == "" {
-		return word{}, "", false
-	}
-	value, ok = r.constants[w.param]
-	return value, w.text, ok && value.end <= w.start
-}
 
 func (r *scriptReader) call(words []word, output bool) {
 	name := path.Base(words[0].text)
@@ -231,12 +126,24 @@ func (r *scriptReader) call(words []word, output bool) {
 	r.apptainer(words)
 	tries := 0
 	for i, w := range words {
-		engine := path.Base(w.text)
-		actions, known := otherEngines[engine]
-		if !known || w.expands {
+		engine := r.program(w)
+		if engine == "" {
+			j := skipOptions(words, i+1)
+			if shown := string(r.spec.source.data[w.start:w.end]); j < len(words) && engineActions[words[j].text] && someEngine.MatchString(shown) {
+				r.problem(w.start, ProblemTemplate, "", shown, "is a program that only the running shell knows, and it may start a container; write its name")
+				r.seen = append(r.seen, span{w.start, words[len(words)-1].end})
+				return
+			}
 			continue
 		}
-		if engine == "docker" || engine == "podman" {
+		if engine == "enroot" && r.enroot(words[i:]) {
+			return
+		}
+		actions, known := otherEngines[engine]
+		if !known {
+			continue
+		}
+		if engines[engine] {
 			if tries++; tries > maxEngines {
 				r.problem(w.start, ProblemElsewhere, engine, "", "is named too often in one command")
 				return
@@ -247,56 +154,12 @@ func (r *scriptReader) call(words []word, output bool) {
 		}
 		for _, action := range actions {
 			if action == "" || i+1 < len(words) && words[i+1].text == action {
-				r.problem(w.start, ProblemElsewhere, strings.TrimSpace(engine+" "+action), "", "starts a container in a way that runpin cannot pin in a script; use pyxis (srun --container-image), apptainer exec docker://REF, docker run or podman run")
+				r.problem(w.start, ProblemElsewhere, strings.TrimSpace(engine+" "+action), "", "starts a container in a way that runpin cannot pin in a script; use pyxis (srun --container-image), enroot import, apptainer exec docker://REF, docker run or podman run")
 				r.seen = append(r.seen, span{w.start, words[len(words)-1].end})
 				return
 			}
 		}
 	}
-}
-
-// engineRun notes the image of a docker or podman command, and says whether it is one that runs an image.
-func (r *scriptReader) engineRun(engine string, words []word) bool {
-	argv := make([]string, len(words))
-	for i, w := range words {
-		argv[i] = w.text
-		if w.expands {
-			argv[i] += "$x" // some value: it is not empty, and no option when it does not begin as one
-		}
-	}
-	at, err := r.engine(argv)
-	field := engine + " run"
-	switch {
-	case err != nil:
-		r.problem(words[0].start, ProblemElsewhere, field, "", "cannot be read: "+oneLine(err.Error()))
-	case at <= 0 || at >= len(words):
-		return false
-	default:
-		r.engineImage(field, words[at])
-	}
-	r.seen = append(r.seen, span{words[0].start, words[len(words)-1].end})
-	return true
-}
-
-func (r *scriptReader) engineImage(field string, w word) {
-	if value, before, ok := r.constant(w); ok && (before == "" || before == "docker://") {
-		r.seen = append(r.seen, span{w.start, w.end})
-		if before == "" {
-			r.engineImage(field, value)
-		} else {
-			r.reference(field, value, 0, value.text, value.text, TagAndDigest)
-		}
-		return
-	}
-	if r.unknown(field, w) {
-		return
-	}
-	image := strings.TrimPrefix(w.text, "docker://")
-	if strings.Contains(image, "://") || strings.HasPrefix(image, "sha256:") {
-		r.problem(w.start, ProblemReference, field, w.text, "is not an image of a registry, so runpin cannot pin it")
-		return
-	}
-	r.reference(field, w, len(w.text)-len(image), image, image, TagAndDigest)
 }
 
 // container looks for the options that name a container among the words of srun or of an #SBATCH line.
@@ -373,13 +236,13 @@ func (r *scriptReader) pyxis(field string, w word) {
 // apptainer looks for `apptainer exec IMAGE`, behind whatever starts it: srun, mpirun, runpin record --join.
 func (r *scriptReader) apptainer(words []word) {
 	for i, w := range words {
-		program := path.Base(w.text)
-		if w.expands || program != "apptainer" && program != "singularity" {
+		program := r.program(w)
+		if program != "apptainer" && program != "singularity" {
 			continue
 		}
-		j := skipOptions(words, i+1)
+		j, group := skipOptions(words, i+1), ""
 		if j < len(words) && words[j].text == "instance" {
-			j = skipOptions(words, j+1)
+			j, group = skipOptions(words, j+1), "instance "
 			if j < len(words) && words[j].text != "start" && words[j].text != "run" {
 				r.seen = append(r.seen, span{w.start, words[j].end})
 				continue
@@ -393,7 +256,7 @@ func (r *scriptReader) apptainer(words []word) {
 		if j >= len(words) {
 			continue
 		}
-		field := program + " " + words[j].text
+		field := program + " " + group + words[j].text
 		j = skipOptions(words, j+1)
 		r.seen = append(r.seen, span{w.start, words[min(j, len(words)-1)].end})
 		if j >= len(words) {
@@ -421,14 +284,35 @@ func skipOptions(words []word, i int) int {
 
 // pulled notes the image that `apptainer pull FILE docker://REF` makes a file of; the file is what the script makes, and no input.
 func (r *scriptReader) pulled(field string, words []word) {
+	forced := false
 	for i, w := range words {
-		if strings.HasPrefix(w.text, "docker://") || strings.HasPrefix(w.text, "oras://") {
-			r.apptainerImage(field, w)
-			for _, other := range words[:i] {
-				r.seen = append(r.seen, span{other.start, other.end})
+		if w.text == "--force" || w.text == "-F" {
+			forced = true
+		}
+		text := w.text
+		if value, before, ok := r.constant(w); ok {
+			text = before + value.text
+		}
+		if !strings.HasPrefix(text, "docker://") && !strings.HasPrefix(text, "oras://") {
+			if w.text != "" && path.Ext(w.text) == ".def" {
+				r.problem(w.start, ProblemElsewhere, field, w.text, "builds an image while the job runs, which has no digest before; build it first, or pin the definition file and run what it makes")
 			}
+			continue
+		}
+		var file word
+		if i > 0 && !strings.HasPrefix(words[i-1].text, "-") {
+			file = words[i-1]
+		}
+		if len(file.at) == 0 && !file.expands {
+			r.problem(w.start, ProblemWritten, field, w.text, "makes a file that is named after the tag; name the file: "+field+" FILE "+w.text)
 			return
 		}
+		r.apptainerImage(field, w)
+		r.makes(file, forced)
+		for _, other := range words[:i] {
+			r.seen = append(r.seen, span{other.start, other.end})
+		}
+		return
 	}
 }
 

@@ -34,7 +34,7 @@ func TestScriptProblems(t *testing.T) {
 		{"shifter directive", "#!/bin/sh\n#SBATCH --image=docker:x:1\n", `is for an engine that runpin cannot pin`},
 		{"shifter", head + "srun shifter --image=x:1 y\n", `starts a container in a way that runpin cannot pin`},
 		{"podman", head + "podman run x:1 y\n", `f.sh:3:1: podman run: starts a container`},
-		{"enroot", head + "enroot import docker://x:1\n", `f.sh:3:1: enroot import: starts a container`},
+		{"enroot", head + "enroot import docker://x:1\n", `f.sh:3:15: enroot import: "docker://x:1" makes a file that is named after the tag`},
 		{"bad name", head + "srun --container-image=Foo:1 x\n", `"Foo:1" is not an image reference`},
 		{"bad digest", head + "srun --container-image=foo@sha256:1 x\n", `malformed digest`},
 		{"quoted in the middle", head + "srun --container-image=foo':'1 x\n", `f.sh:3:24: srun --container-image: "foo:1" is quoted in the middle`},
@@ -291,7 +291,7 @@ func FuzzScript(f *testing.F) {
 				t.Fatalf("%v %v\n%q", err, p, out)
 			}
 			for i, r := range p.References {
-				if r.Name != s.References[i].Name || !r.Pinned || r.Digest() == "" || !strings.HasSuffix(values[r.Name], "@"+string(r.Digest())) {
+				if r.Name != s.References[i].Name || !r.Pinned || r.Digest() == "" || !strings.HasSuffix("@"+values[r.Name], "@"+string(r.Digest())) {
 					t.Fatalf("%+v", r)
 				}
 			}

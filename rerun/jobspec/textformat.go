@@ -11,7 +11,7 @@ import (
 )
 
 // textFormat is a format that is neither YAML nor JSON. Its references are words of the text; a pin is spliced into a word, and proved by reading the
-// result and taking the pins out again (textproof.go).
+// result and taking the pins out again (verifyScript).
 type textFormat struct {
 	name string
 	is   func(file string, data []byte) bool
@@ -198,7 +198,7 @@ func (s *Spec) pinScript(edits []edit, values map[string]string, stamp *Stamp) (
 	seen := map[edit]bool{}
 	unique := edits[:0:0]
 	for _, e := range edits {
-		if e.start == e.end && seen[e] {
+		if seen[e] {
 			continue // two commands that run one image file need one guard
 		}
 		seen[e] = true

@@ -82,7 +82,19 @@ func findCodeURL(text string) (found codeURL, isCode, hasRevision bool) {
 			return codeURL{u.Scheme + "://" + host + u.EscapedPath()[m[2]:m[3]], skip + before + m[4], skip + before + m[5]}, true, true
 		}
 	}
-	return codeURL{repository: bare}, strings.HasSuffix(bare, ".git"), false
+	return codeURL{repository: bare}, scheme < 0 || isRepository(bare[:scheme], bare[scheme+3:]), false
+}
+
+// isRepository tells a URL of a repository, or of a directory in one, from that of a file.
+func isRepository(scheme, rest string) bool {
+	switch scheme {
+	case "http", "https", "ssh":
+	default:
+		return strings.HasSuffix(rest, ".git")
+	}
+	parts := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	forge := parts[0] == "github.com" || parts[0] == "gitlab.com" || parts[0] == "bitbucket.org"
+	return strings.HasSuffix(rest, ".git") || strings.Contains(rest, "//") || strings.Contains(rest, ".git/") || forge && len(parts) == 3
 }
 
 // repositoryOf cuts what kustomize and go-getter put behind the repository: //DIR, and a directory below a repository of a forge.

@@ -1,6 +1,10 @@
 package jobspec
 
-import "strings"
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // Where an Argo workflow holds what, below its spec. A template stands in the list of templates, or in the step that it is for.
 var (
@@ -52,15 +56,29 @@ func argo(spec string) (parts []part) {
 
 // An image can be a parameter, {{inputs.parameters.image}}. It then is pinned where the parameter gets its value.
 
-// maxParameters is how often a parameter may lead to another one.
-const maxParameters = 8
+// maxParameters is how often a parameter may lead to another one, maxFollowed how many are followed in a file.
+const (
+	maxParameters = 8
+	maxFollowed   = 10_000
+)
+
+// trail is the way that was gone from one text. Templates may call each other, so without it the ways would be too many.
+type trail struct {
+	seen map[*yaml.Node]bool
+	left *int
+}
+
+func (tr *trail) step() bool {
+	*tr.left--
+	return *tr.left >= 0
+}
 
 // followArgo gives the places that fill in a text that is one parameter of a workflow as a whole. workflow is its spec, at field prefix; field is where
 // the text stands. ok is false when the text is something else, or no value is in the file.
-func followArgo(workflow *value, prefix, field, text string, depth int) (places []hit, ok bool) {
+func followArgo(tr *trail, workflow *value, prefix, field, text string, depth int) (places []hit, ok bool) {
 	name, whole := strings.CutPrefix(strings.TrimSpace(text), "{{")
 	name, closed := strings.CutSuffix(name, "}}")
-	if name = strings.TrimSpace(name); !whole || !closed || strings.Contains(name, "{{") || depth > maxParameters {
+	if name = strings.TrimSpace(name); !whole || !closed || strings.Contains(name, "{{") || depth > maxParameters || !tr.step() {
 		return nil, false
 	}
 	add := func(v *value, at, path string) {
@@ -72,7 +90,7 @@ func followArgo(workflow *value, prefix, field, text string, depth int) (places 
 	}
 	if parameter, found := strings.CutPrefix(name, "workflow.parameters."); found {
 		add(workflow, prefix, "arguments.parameters["+parameter+"].value")
-		return settled(workflow, prefix, places, depth)
+		return settled(tr, workflow, prefix, places, depth)
 	}
 	template, at := enclosing(workflow, prefix, field)
 	if template == nil {
@@ -97,7 +115,7 @@ func followArgo(workflow *value, prefix, field, text string, depth int) (places 
 	if called != "" && (workflow.get("entrypoint").text() == called || workflow.get("onExit").text() == called) {
 		add(workflow, prefix, "arguments.parameters["+parameter+"].value")
 	}
-	return settled(workflow, prefix, places, depth)
+	return settled(tr, workflow, prefix, places, depth)
 }
 
 // itemsOf puts the elements of withItems in place of {{item}} and {{item.KEY}}.
@@ -125,10 +143,14 @@ func itemsOf(step hit, values []hit) (places []hit) {
 }
 
 // settled follows parameters that are given by other parameters.
-func settled(workflow *value, prefix string, places []hit, depth int) (out []hit, ok bool) {
+func settled(tr *trail, workflow *value, prefix string, places []hit, depth int) (out []hit, ok bool) {
 	for _, h := range places {
 		if h.value.isString() && isTemplate(h.value.node.Value) {
-			more, followed := followArgo(workflow, prefix, h.field, h.value.node.Value, depth+1)
+			if tr.seen[h.value.node] {
+				continue // it leads where it led before
+			}
+			tr.seen[h.value.node] = true
+			more, followed := followArgo(tr, workflow, prefix, h.field, h.value.node.Value, depth+1)
 			if followed {
 				out = append(out, more...)
 				continue

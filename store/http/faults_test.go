@@ -136,7 +136,8 @@ func TestUploadGoesOnWhereItBrokeOff(t *testing.T) {
 	if err := client(t, url, ClientOptions{Transport: half}).Save(ctx, report); err != nil {
 		t.Fatal(err)
 	}
-	if !cut || sent > 20<<20+partBytes+1<<20 {
+	// The part that was cut is lost, and one more where the server is still writing what arrived of it when it is asked.
+	if !cut || sent > 20<<20+2*partBytes+1<<20 {
 		t.Errorf("%d bytes were sent for 20 MiB", sent)
 	}
 	wantWhole(t, db, 1, 1)

@@ -91,6 +91,16 @@ func pod(name string, rank int, imageID string, begun, ended, code int) string {
 		name, begun, index, name, phase, imageID, state)
 }
 
+// waiting makes a pod that was made at ten past and that no node has taken yet.
+func waiting(name string, rank int) string {
+	index := ""
+	if rank >= 0 {
+		index = fmt.Sprintf(`"batch.kubernetes.io/job-completion-index":"%d"`, rank)
+	}
+	return fmt.Sprintf(`{"kind":"Pod","metadata":{"name":%q,"creationTimestamp":"2026-11-23T18:10:00Z","annotations":{%s},"ownerReferences":[{"uid":"job","kind":"Job"}]},
+"spec":{"containers":[{"name":"trainer","image":"team/trainer:1.4"}]},"status":{"phase":"Pending"}}`, name, index)
+}
+
 func list(t testing.TB, pods ...string) []Pod {
 	t.Helper()
 	got, err := ReadPods(strings.NewReader(`{"kind":"List","items":[`+strings.Join(pods, ",")+`]}`), "list")
@@ -169,6 +179,12 @@ func TestStatus(t *testing.T) {
 		{"a rank tried again", []string{pod("a", 0, id, 1, 9, 0), pod("b", 1, id, 1, 5, 3), pod("c", 1, id, 6, 12, 0)}, schema.Succeeded, false, 0},
 		{"a rank tried again, in vain", []string{pod("b", 1, id, 1, 5, 0), pod("c", 1, id, 6, 12, 137)}, schema.Failed, false, 137},
 		{"one goes on", []string{pod("a", 0, id, 1, 9, 0), pod("b", 1, id, 1, -1, 0)}, schema.Running, true, 0},
+		{"all wait", []string{waiting("a", 0), waiting("b", 1)}, schema.Planned, false, 0},
+		{"all wait, without ranks", []string{waiting("a", -1), waiting("b", -1)}, schema.Planned, false, 0},
+		{"one ended, one waits", []string{pod("a", 0, id, 1, 9, 0), waiting("b", 1)}, schema.Running, true, 0},
+		{"one runs, one waits", []string{pod("a", 0, id, 1, -1, 0), waiting("b", 1)}, schema.Running, true, 0},
+		{"one waits to be tried again", []string{pod("a", 0, id, 1, 9, 0), pod("b", 1, id, 1, 5, 3), waiting("c", 1)}, schema.Running, true, 0},
+		{"no ranks, one ended and one waits", []string{pod("a", -1, id, 1, 9, 0), waiting("b", -1)}, schema.Running, true, 0},
 		{"no ranks, tried again", []string{pod("a", -1, id, 1, 5, 1), pod("b", -1, id, 6, 9, 0)}, schema.Succeeded, false, 0},
 		{"no ranks, side by side", []string{pod("a", -1, id, 1, 5, 1), pod("b", -1, id, 1, 9, 0)}, schema.Failed, false, 1},
 		{"no ranks, going on", []string{pod("a", -1, id, 1, 5, 1), pod("b", -1, id, 6, -1, 0)}, schema.Running, true, 0},
@@ -181,6 +197,32 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%s: nobody vouches for it", c.name)
 		}
 	}
+}
+
+// TestRankWaitsForItsRetry: that a rank's pod is to be tried again stands over what its joiner said of the first.
+func TestRankWaitsForItsRetry(t *testing.T) {
+	docs := base(pinned)
+	for i, d := range []schema.Document{
+		{Reporter: schema.Reporter{Rank: new(int), AttemptID: "a"}, Status: &schema.StatusChange{To: schema.Succeeded, Started: at("18:01:02"), Finished: at("18:08:59"), ExitCode: new(int)}},
+		{Reporter: schema.Reporter{Rank: index("1"), AttemptID: "b"}, Status: &schema.StatusChange{To: schema.Failed, Started: at("18:01:02"), Finished: at("18:04:59"), ExitCode: index("3")}},
+	} {
+		d.Schema, d.Kind, d.Run, d.At, d.Reporter.Kind = schema.SchemaV1, schema.KindStatus, docs[0].Run, d.Status.Finished, "joiner"
+		d.ID = schema.DeriveDocumentID(d.At, "test", fmt.Sprint(i))
+		docs = append(docs, d)
+	}
+	id := "team/trainer@" + string(digest("index"))
+	run, _, running := fold(t, docs, list(t, pod("a", 0, id, 1, 9, 0), pod("b", 1, id, 1, 5, 3), waiting("c", 1)), nil)
+	if run.Status != schema.Running || run.Lease == nil || !running || run.Started != at("18:01:00") {
+		t.Errorf("%s, lease %v, running %v, started %s", run.Status, run.Lease, running, run.Started)
+	}
+}
+
+func at(clock string) schema.Time {
+	t, err := schema.ParseTime("2026-11-23T" + clock + "Z")
+	if err != nil {
+		panic(err)
+	}
+	return t
 }
 
 // TestAnyOrder: whatever was looked at first, in pieces and twice, the run is the same. An end that came too early, before a pod was tried again, is past.
@@ -252,6 +294,57 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
+// sidecars makes a pod from the states of its containers, each as a YAML flow mapping.
+func sidecars(phase, annotations string, states ...string) string {
+	spec, status := "", ""
+	for _, s := range states {
+		name, state, _ := strings.Cut(s, " ")
+		spec += fmt.Sprintf("\n  - {name: %s, image: x}", name)
+		status += fmt.Sprintf("\n  - {name: %s, %s}", name, state)
+	}
+	return "kind: Pod\nmetadata: {name: p, creationTimestamp: \"2026-11-23T18:00:00Z\", annotations: {" + annotations + "}}\nspec:\n  containers:" + spec +
+		"\nstatus:\n  phase: " + phase + "\n  startTime: \"2026-11-23T18:00:01Z\"\n  containerStatuses:" + status + "\n"
+}
+
+// TestMainContainer: what stands beside the training gives neither its exit code nor its number of tries nor its times.
+func TestMainContainer(t *testing.T) {
+	const ended = `state: {terminated: {exitCode: %d, reason: %s, startedAt: "2026-11-23T18:%02d:00Z", finishedAt: "2026-11-23T18:%02d:00Z"}}`
+	for _, c := range []struct {
+		name     string
+		pod      string
+		why      string
+		exit     int // -1: none
+		attempts string
+		status   schema.Status
+	}{
+		{"Argo's wait stands first", sidecars("Failed", "", "wait "+fmt.Sprintf(ended, 64, "Error", 1, 10), "main "+fmt.Sprintf(ended, 137, "OOMKilled", 2, 9)), "OOMKilled in container main of pod p", 137, "1:18:02", schema.Failed},
+		{"what kubectl takes", sidecars("Failed", `kubectl.kubernetes.io/default-container: train`, "main "+fmt.Sprintf(ended, 2, "Error", 1, 10), "train "+fmt.Sprintf(ended, 3, "Error", 2, 9)), "exit code 3 in container train of pod p", 3, "1:18:02", schema.Failed},
+		{"the main one went well", sidecars("Failed", "", "wait "+fmt.Sprintf(ended, 64, "Error", 1, 10), "main "+fmt.Sprintf(ended, 0, "Completed", 2, 9)), "exit code 64 in container wait of pod p", 64, "1:18:02", schema.Failed},
+		{"a proxy that restarts", sidecars("Running", "", `trainer state: {running: {startedAt: "2026-11-23T18:05:00Z"}}`,
+			`proxy restartCount: 4, state: {running: {startedAt: "2026-11-23T18:08:00Z"}}, lastState: {terminated: {exitCode: 1, startedAt: "2026-11-23T18:01:00Z", finishedAt: "2026-11-23T18:07:00Z"}}`), "", -1, "1:18:05", schema.Running},
+		{"the main one restarted beside a proxy", sidecars("Running", "", `proxy state: {running: {startedAt: "2026-11-23T18:00:02Z"}}`,
+			`main restartCount: 1, state: {running: {startedAt: "2026-11-23T18:08:00Z"}}, lastState: {terminated: {exitCode: 1, startedAt: "2026-11-23T18:01:00Z", finishedAt: "2026-11-23T18:07:00Z"}}`), "", -1, "1:18:01 2:18:08", schema.Running},
+		{"between two restarts", sidecars("Running", "",
+			`main restartCount: 1, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 1, startedAt: "2026-11-23T18:05:00Z", finishedAt: "2026-11-23T18:07:00Z"}}`), "", -1, "2:18:05", schema.Running},
+	} {
+		pods, err := ReadPods(strings.NewReader(c.pod), "pod")
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", c.name, err, c.pod)
+		}
+		run, _, _ := fold(t, base(), pods, nil)
+		exit, attempts := -1, ""
+		if run.ExitCode != nil {
+			exit = *run.ExitCode
+		}
+		for _, a := range run.Attempts {
+			attempts += fmt.Sprintf(" %d:%s", a.Number, a.Started.String()[11:16])
+		}
+		if run.Why != c.why || exit != c.exit || strings.TrimSpace(attempts) != c.attempts || run.Status != c.status {
+			t.Errorf("%s: %s %q, exit code %d, attempts%s", c.name, run.Status, run.Why, exit, attempts)
+		}
+	}
+}
+
 func TestReadPodsRefuses(t *testing.T) {
 	for _, bad := range []string{"", "[]", "{", `{"kind":"List","items":[]}`, `{"kind":"Pod","metadata":{"name":"../etc"}}`, `{"items":[]}`, "a: &a [1]\nb: *c", "kind: Pod\nmetadata: {name: &n a, uid: *n}", "- 1", "kind: Pod\nmetadata: {name: [x]}", "? {a: b}\n: c",
 		`{"kind":"List","items":[{"kind":"List","items":[` + pod("a", 0, "", 1, 2, 0) + `]}]}`} {
@@ -277,4 +370,20 @@ func FuzzReadPods(f *testing.F) {
 		}
 		fold(t, base(pinned), pods, nil) // every document must be one that a store takes
 	})
+}
+
+// What the pod is there for says why it ended and how often it was tried; a sidecar that fails first or restarts does not.
+func TestMainContainerSpeaks(t *testing.T) {
+	pods, err := ReadPods(strings.NewReader(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"kubectl.kubernetes.io/default-container":"main"}},
+		"spec":{"containers":[{"name":"wait"},{"name":"main"}]},"status":{"phase":"Failed","containerStatuses":[
+		{"name":"wait","restartCount":3,"state":{"terminated":{"exitCode":64,"reason":"Error","startedAt":"2026-11-23T18:00:00Z","finishedAt":"2026-11-23T18:01:00Z"}},
+		 "lastState":{"terminated":{"exitCode":1,"startedAt":"2026-11-23T17:00:00Z","finishedAt":"2026-11-23T17:01:00Z"}}},
+		{"name":"main","restartCount":0,"state":{"terminated":{"exitCode":137,"reason":"OOMKilled","startedAt":"2026-11-23T18:00:00Z","finishedAt":"2026-11-23T18:00:30Z"}}}]}}`), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := Tries(pods)
+	if len(tries) != 1 || tries[0].Number != 1 || *tries[0].ExitCode != 137 || tries[0].Why != "OOMKilled in container main of pod p" {
+		t.Errorf("%+v", tries)
+	}
 }

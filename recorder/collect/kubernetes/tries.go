@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,32 +38,38 @@ func (p *Pod) tries(rank *int) []collect.Try {
 	}
 	t.Status = phases[p.Status.Phase]
 	main := p.main()
-	var restarted *ContainerStatus
-	for i := range p.Status.Containers {
-		c := &p.Status.Containers[i]
-		if c.Restarts >= t.Number && c.Restarts < maxRestarts {
-			t.Number, restarted = c.Restarts+1, c
-		}
-	}
 	t.Containers = p.containers(main)
-	p.times(&t)
+	var last *Terminated // of the try before this one
+	state := p.mainStatus(main)
+	if state != nil && state.Restarts > 0 && state.Restarts < maxRestarts {
+		t.Number += state.Restarts
+	}
+	if state != nil {
+		last = state.Last.Terminated
+	}
+	if last != nil && state.waits() {
+		t.Number++ // it is about to be started again, and only then counted
+	}
+	p.times(&t, state)
 	if t.Status.Ended() {
-		p.ended(&t)
+		p.ended(&t, main)
 		t.Metrics = p.metrics()
 		if len(p.Status.Containers)+len(p.Status.Inits) == 0 {
 			t.Reasons = append(t.Reasons, schema.Reason{Code: collect.ReasonNoContainer, Subject: schema.Text(t.Name), Text: "the pod ended and its status names no container, so what ran in it is not known"})
 		}
 	}
-	if restarted == nil || restarted.Last.Terminated == nil {
+	if last == nil || t.Number == 1 {
 		return []collect.Try{t}
 	}
-	last := restarted.Last.Terminated
 	before := collect.Try{Run: t.Run, Member: t.Member, Rank: rank, Name: t.Name, Past: true, Number: t.Number - 1, Node: t.Node, Created: t.Created, Started: moment(last.Started),
 		Finished: moment(last.Finished), Status: schema.Failed, Reason: collect.PlainWord(last.Reason)}
 	if last.ExitCode == 0 {
 		before.Status = schema.Succeeded
 	}
 	before.ExitCode, before.Signal = collect.Ended(last.ExitCode, last.Signal)
+	if t.Created.Before(before.Finished) {
+		t.Created = before.Finished // the pod is older than this try in it
+	}
 	return []collect.Try{before, t}
 }
 
@@ -71,10 +78,13 @@ const maxRestarts = 1 << 31
 
 var phases = map[string]schema.Status{"Pending": schema.Planned, "Running": schema.Running, "Succeeded": schema.Succeeded, "Failed": schema.Failed}
 
-// main names the container that a pod is there for: what kubectl takes when none is named.
+// main names the container that a pod is there for: what kubectl takes when none is named, but that Argo puts its own before the one that it calls main.
 func (p *Pod) main() string {
 	if name := p.Metadata.Annotations["kubectl.kubernetes.io/default-container"]; name != "" {
 		return name
+	}
+	if slices.ContainsFunc(p.Spec.Containers, func(c SpecContainer) bool { return c.Name == "main" }) {
+		return "main"
 	}
 	if len(p.Spec.Containers) > 0 {
 		return p.Spec.Containers[0].Name
@@ -84,6 +94,19 @@ func (p *Pod) main() string {
 	}
 	return ""
 }
+
+// mainStatus is what the runtime tells of that container, or nil.
+func (p *Pod) mainStatus(main string) *ContainerStatus {
+	for i := range p.Status.Containers {
+		if p.Status.Containers[i].Name == main {
+			return &p.Status.Containers[i]
+		}
+	}
+	return nil
+}
+
+// waits reports whether a container neither runs nor has ended: it has not started, or is about to be started again.
+func (c *ContainerStatus) waits() bool { return c.State.Running == nil && c.State.Terminated == nil }
 
 // maxContainers bounds what is read of one pod.
 const maxContainers = 256
@@ -118,8 +141,8 @@ func (p *Pod) containers(main string) []collect.Container {
 	return all
 }
 
-// times finds when the try began and, if it has, ended.
-func (p *Pod) times(t *collect.Try) {
+// times finds when the try began and, if it has, ended. It begins with the main container: others may have been there since an earlier one.
+func (p *Pod) times(t *collect.Try, main *ContainerStatus) {
 	for _, c := range p.Status.Containers {
 		started, finished := "", ""
 		switch {
@@ -128,7 +151,7 @@ func (p *Pod) times(t *collect.Try) {
 		case c.State.Terminated != nil:
 			started, finished = c.State.Terminated.Started, c.State.Terminated.Finished
 		}
-		if at := moment(started); !at.IsZero() && (t.Started.IsZero() || at.Before(t.Started)) {
+		if at := moment(started); !at.IsZero() && (t.Started.IsZero() || at.Before(t.Started)) && (main == nil || main.waits() || c.Name == main.Name) {
 			t.Started = at
 		}
 		if at := moment(finished); t.Finished.Before(at) {
@@ -138,7 +161,11 @@ func (p *Pod) times(t *collect.Try) {
 	if !t.Status.Ended() {
 		t.Finished = schema.Time{}
 	}
-	if t.Started.IsZero() && t.Status != schema.Planned {
+	again := main != nil && main.waits() && main.Last.Terminated != nil && !t.Status.Ended()
+	switch {
+	case again:
+		t.Started = schema.Time{}
+	case t.Started.IsZero() && t.Status != schema.Planned:
 		t.Started = moment(p.Status.Started)
 	}
 	if !t.Status.Ended() || !t.Finished.IsZero() {
@@ -151,13 +178,17 @@ func (p *Pod) times(t *collect.Try) {
 	}
 }
 
-// ended finds exit code, signal and the cause of the end.
-func (p *Pod) ended(t *collect.Try) {
+// ended finds exit code, signal and the cause of the end: those of the main container, unless it went well and another one fell.
+func (p *Pod) ended(t *collect.Try, main string) {
 	if t.Status == schema.Succeeded {
 		t.ExitCode = new(int)
 		return
 	}
-	for _, c := range append(append([]ContainerStatus{}, p.Status.Containers...), p.Status.Inits...) {
+	all := slices.Concat(p.Status.Containers, p.Status.Inits)
+	if i := slices.IndexFunc(p.Status.Containers, func(c ContainerStatus) bool { return c.Name == main }); i > 0 {
+		all = slices.Concat(all[i:i+1], all[:i], all[i+1:])
+	}
+	for _, c := range all {
 		end := c.State.Terminated
 		if end == nil || end.ExitCode == 0 && end.Signal == 0 || collect.PlainWord(c.Name) == "" {
 			continue

@@ -1,0 +1,3 @@
+package render
+
+func init() { register(engine{"docker"}) }
