@@ -243,3 +243,16 @@ func TestIncludesOfGitLab(t *testing.T) {
 		}
 	}
 }
+
+// What the parser tells without a line has one.
+func TestSyntaxErrorsHaveTheirLine(t *testing.T) {
+	for data, want := range map[string]string{
+		podHead + "  - image: x:1\n# \x01\n":                              "f:6: is not YAML: control characters",
+		podHead + "  - image: *x\n":                                       "f:5: is not YAML: unknown anchor 'x'",
+		`{"kind":"Pod","spec":{"containers":[{"image":"r.example\/a"}]}}`: `f:1: is not YAML: found unknown escape character; JSON has \/ for /`,
+	} {
+		if _, err := Read("f", []byte(data)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
+}
