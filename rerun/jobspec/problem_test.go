@@ -256,3 +256,25 @@ func TestSyntaxErrorsHaveTheirLine(t *testing.T) {
 		}
 	}
 }
+
+// A caller that cleared the problems of a text has the rest pinned.
+func TestPinOfATextWithClearedProblems(t *testing.T) {
+	for file, data := range map[string]string{
+		"Dockerfile":   "ARG V=1\nFROM x:${V}\nFROM y:1\n",
+		"a.def":        "Bootstrap: docker\nFrom: y:1\n\nBootstrap: yum\nFrom: z\n",
+		"train.sbatch": "#!/bin/sh\n#SBATCH -n 1\nsrun --container-image=\"$X\" true\nsrun --container-image=y:1 true\n",
+	} {
+		s, err := Read(file, []byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Problems) == 0 || len(s.References) == 0 {
+			t.Fatalf("%s: %v %v", file, s.Problems, s.References)
+		}
+		s.Problems = nil
+		out, err := s.Pin(testPins(t, s), nil)
+		if err != nil || !strings.Contains(string(out), "@sha256:") {
+			t.Errorf("%s: %v\n%s", file, err, out)
+		}
+	}
+}
