@@ -2,8 +2,10 @@ package rerun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
@@ -18,8 +20,8 @@ type SpecOptions struct {
 	Stamp    schema.RunID   // "" for none
 	Resubmit bool           // make it fit to be submitted again; always so for a live object
 	Reader   jobspec.Reader // without fields: those are the record's
-	Set      []Setting      // field.PATH: values that are to be different
 	Name     string         // of the object that is submitted again; "" lets the server complete the old one
+	Set      []Setting      // field.PATH, env.NAME or arg.--FLAG of the spec
 }
 
 // PinnedSpec gives the job spec of a run with every reference replaced by the recorded value, stamped with an id. It needs the record and its blobs only,
@@ -48,26 +50,77 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 	if opts.Stamp != "" {
 		stamp = &jobspec.Stamp{RunID: opts.Stamp}
 	}
-	if pinned, err = spec.Pin(recordedValues(run, spec), stamp); err != nil {
+	values := recordedValues(run, spec)
+	if len(opts.Set) > 0 {
+		// Before the stamp, which would move the items of lists that a path counts.
+		if pinned, err = spec.Pin(values, nil); err != nil {
+			return nil, nil, err
+		}
+		if pinned, said, err = setInSpec(run, pinned, opts); err != nil {
+			return nil, nil, err
+		}
+		if spec, err = recordedSpec(run, pinned, opts.Reader); err != nil {
+			return nil, nil, err
+		}
+		values = nil
+	}
+	if pinned, err = spec.Pin(values, stamp); err != nil {
 		return nil, nil, err
 	}
-	if len(opts.Set) > 0 {
-		if opts.Reader.Fields, err = declaredFields(run); err != nil {
-			return nil, nil, err
-		}
-		settings := make([]jobspec.Setting, len(opts.Set))
-		for i, s := range opts.Set {
-			settings[i] = jobspec.Setting(s)
-		}
-		if pinned, said, err = opts.Reader.Set(spec.File, pinned, settings); err != nil {
-			return nil, nil, err
-		}
-	}
 	if opts.Resubmit || opts.Name != "" || spec.Live {
-		fit, changed, err := jobspec.Resubmit(spec.File, pinned, opts.Name)
-		return fit, append(said, changed...), err
+		out, more, err := jobspec.Resubmit(spec.File, pinned, opts.Name)
+		return out, append(said, more...), err
 	}
 	return pinned, said, nil
+}
+
+// setInSpec changes what was asked for. What is pinned stays pinned: a setting may not bring in a reference that can move.
+func setInSpec(run schema.Run, data []byte, opts SpecOptions) (out []byte, said []string, err error) {
+	loose := func() (map[string]bool, error) {
+		s, err := recordedSpec(run, data, opts.Reader)
+		if err != nil {
+			return nil, err
+		}
+		keys := map[string]bool{}
+		for _, ref := range s.References {
+			keys[ref.Field+" "+ref.Value] = !ref.Pinned && !ref.Soft
+		}
+		for _, p := range s.Problems {
+			keys[p.Field+" "+p.Value] = true
+		}
+		return keys, nil
+	}
+	before, err := loose()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range opts.Set {
+		refuse := func(reason, hint string) error {
+			return &schema.Error{Op: "rerun.set", Kind: schema.Invalid, Subject: "--set " + s.Key, Err: errors.New(reason), Hint: hint}
+		}
+		if kind, name, ok := strings.Cut(s.Key, "."); !ok || name == "" || kind != "field" && kind != "env" && kind != "arg" {
+			return nil, nil, refuse("is not a place of a job spec", "set field.PATH, env.NAME or arg.--FLAG; params belong to a rerun that is executed: add --execute")
+		}
+		if s.Key == "env.RUNPIN_RUN_ID" {
+			return nil, nil, refuse("is the stamp, by which the run reports", "leave it out with --no-stamp")
+		}
+		next, was, err := jobspec.Set(string(run.Job.Path.Typed), data, s.Key, s.Value)
+		if err != nil {
+			return nil, nil, err
+		}
+		data = next
+		after, err := loose()
+		if err != nil {
+			return nil, nil, err
+		}
+		for key, moves := range after {
+			if moves && !before[key] {
+				return nil, nil, refuse(fmt.Sprintf("%q can move, and a printed spec holds nothing that can", s.Value), "give it by its digest or commit")
+			}
+		}
+		said = append(said, fmt.Sprintf("%s is set to %q (it was %q)", s.Key, s.Value, was))
+	}
+	return data, said, nil
 }
 
 // recordedSpec reads the spec of a run with the fields that were declared when it was recorded.

@@ -45,6 +45,8 @@ var rows = []row{
 	{"start", startRow},
 	{"record", recordRow},
 	{"rerun", rerunRow},
+	{"pin", pinRow},
+	{"pin-locked", pinLockedRow},
 	{"git-9k", func(ctx context.Context, b *bench) error { return gitRow(ctx, b, b.size(9_000, 2_000)) }},
 	{"git-100k", func(ctx context.Context, b *bench) error { return gitRow(ctx, b, b.size(100_000, 5_000)) }},
 	{"dataset-small", smallFilesRow},

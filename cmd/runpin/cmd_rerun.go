@@ -32,7 +32,7 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.BoolFlag{Name: "no-stamp", Usage: "do not write the run's id into the pinned spec"},
 			&cli.BoolFlag{Name: "resubmit", Usage: "make the spec fit to be submitted again: without what the server set, and under a new name (always so for an object read from a cluster)"},
 			&cli.StringFlag{Name: "name", Usage: "submit it again as `NAME` (default: what the server makes of the old name)"},
-			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a printed job spec field.PATH, env.NAME or arg.--FLAG"},
+			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a spec that is printed also field.PATH"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
 			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},
 			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
@@ -89,7 +89,7 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if c.Bool("no-stamp") {
 		stamp = ""
 	}
-	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Set: settings, Name: c.String("name")})
+	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings})
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l output -s o -r -
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l no-stamp -d 'do not write the run\'s id into the pinned spec'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l resubmit -d 'make the spec fit to be submitted again: without what the server set, and under a new name (always so for an object read from a cluster)'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l name -r -d 'submit it again as `NAME` (default: what the server makes of the old name)'
-complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l set -r -d 'change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a printed job spec field.PATH, env.NAME or arg.--FLAG'
+complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l set -r -d 'change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a spec that is printed also field.PATH'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l at -r -d 'read a data set from elsewhere, proved by its digest: `NAME=URI`'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l secret -r -d 'give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l tolerance -r -d 'accept a metric within: `METRIC=1e-3` or METRIC=1%'

@@ -1,99 +1,90 @@
 package jobspec
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/runpin/runpin/schema"
 )
 
-const fieldsSpec = `# é comment
-apiVersion: batch/v1
-kind: Job
-metadata: {name: train, labels: {"a": 'it''s'}}
-spec:
-  backoffLimit: 0 # tries
-  suspend: false
-  template:
-    spec:
-      nodeSelector: &sel {gpu: a100}
-      containers:
-        - name: "é main"
-          image: team/trainer:1@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-          args: ["--lr=0.1", --seed, "7", é, x]
-        - name: side
-          image: team/side@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
-          command: &c [a, b]
-          args: *c
-          env:
-            - {name: A, value: &v b}
-            - {name: B, value: plain text}
-            - name: C
-              value: |
-                lines
-`
-
-// TestSetFields: one value changes and nothing else does.
-func TestSetFields(t *testing.T) {
-	for key, c := range map[string]struct{ value, old, new string }{
-		"spec.backoffLimit": {"3", "backoffLimit: 0 #", "backoffLimit: 3 #"},
-		"spec.suspend":      {"true", "suspend: false", "suspend: true"},
-		"metadata.name":     {"again", "{name: train,", "{name: again,"},
-		"metadata.labels.a": {"he's", "'it''s'", "'he''s'"},
-		"spec.template.spec.containers[é main].args[0]":    {`--lr="0.2"\`, `"--lr=0.1"`, `"--lr=\"0.2\"\\"`},
-		"spec.template.spec.containers[0].args[1]":         {"yes", "--seed", `"yes"`},
-		"spec.template.spec.containers[0].args[4]":         {"1:30", ", x]", `, "1:30"]`},
-		"spec.template.spec.containers[0].args[3]":         {"ü", ", é,", `, "ü",`},
-		"spec.template.spec.containers[side].env[B].value": {"a: b #c", "plain text", `"a: b #c"`},
-		"env.B":                               {"other", "value: plain text", "value: other"},
-		"arg.--lr":                            {"0.2", `"--lr=0.1"`, `"--lr=0.2"`},
-		"arg.--seed":                          {"8", `--seed, "7"`, `--seed, "8"`},
-		"spec.template.spec.nodeSelector.gpu": {"h100", "gpu: a100", "gpu: h100"},
-		"spec.template.spec.containers[side].image": {"x/y@sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", "team/side@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "x/y@sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"},
+func TestSet(t *testing.T) {
+	for _, c := range []struct{ name, spec, key, value, want, was string }{
+		{"plain", "a:\n  b: x # kept\r\nc: 1\r\n", "field.a.b", "w", "a:\n  b: w # kept\r\nc: 1\r\n", "x"},
+		{"text that reads as a number", "a: x\n", "field.a", "5", "a: \"5\"\n", "x"},
+		{"text that reads as a boolean to some", "a: x\n", "field.a", "yes", "a: \"yes\"\n", "x"},
+		{"text that would end the value", "a: [x, y]\n", "field.a[0]", "p, q", "a: [\"p, q\", y]\n", "x"},
+		{"text that would begin a comment", "a: x\n", "field.a", "p #q", "a: \"p #q\"\n", "x"},
+		{"single quotes", "a: 'x'\n", "field.a", "it's", "a: 'it''s'\n", "x"},
+		{"lines in single quotes", "a: 'x'\n", "field.a", "p\nq", "a: \"p\\nq\"\n", "x"},
+		{"double quotes", `{"a": {"b": "x"}}`, "field.a.b", `<"\`, `{"a": {"b": "<\"\\"}}`, "x"},
+		{"empty text", "a: x\n", "field.a", "", "a: \"\"\n", "x"},
+		{"number", "a: 1\n", "field.a", "2.5", "a: 2.5\n", "1"},
+		{"boolean", "a: true\n", "field.a", "false", "a: false\n", "true"},
+		{"key with dots", "m: {a.b/c: x}\n", `field.m["a.b/c"]`, "w", "m: {a.b/c: w}\n", "x"},
+		{"any item", "l: [{a: x}, {b: y}]\n", "field.l[].b", "z", "l: [{a: x}, {b: z}]\n", "y"},
+		{"one of two documents", "a: x\n---\nb: y\n", "field.b", "z", "a: x\n---\nb: z\n", "y"},
+		{"variable of a list", "env:\n- {name: N, value: \"1\"}\n", "env.N", "2", "env:\n- {name: N, value: \"2\"}\n", "1"},
+		{"variable of a mapping", "environment: {N: 1}\n", "env.N", "many", "environment: {N: many}\n", "1"},
+		{"variable with its name", "environment: [N=1]\n", "env.N", "2", "environment: [N=2]\n", "1"},
+		{"option with =", "args: [--lr=0.1, --lr-end=0]\n", "arg.--lr", "0.2", "args: [--lr=0.2, --lr-end=0]\n", "0.1"},
+		{"option and its value", "args: [--lr, \"0.1\"]\n", "arg.--lr", "-0.2", "args: [--lr, \"-0.2\"]\n", "0.1"},
 	} {
-		for _, eol := range []string{"\n", "\r\n"} {
-			spec := strings.ReplaceAll(fieldsSpec, "\n", eol)
-			setting := key
-			if !strings.HasPrefix(key, "env.") && !strings.HasPrefix(key, "arg.") {
-				setting = "field." + key
-			}
-			got, said, err := new(Reader).Set("job.yaml", []byte(spec), []Setting{{setting, c.value}})
-			if want := strings.Replace(spec, c.old, c.new, 1); err != nil || string(got) != want || len(said) != 1 {
-				t.Errorf("%s: %v\n%s", key, err, got)
-			}
+		out, was, err := Set("job.yaml", []byte(c.spec), c.key, c.value)
+		if err != nil || string(out) != c.want || was != c.was {
+			t.Errorf("%s: %q was %q, %v; want %q was %q", c.name, out, was, err, c.want, c.was)
+		}
+	}
+	for _, c := range []struct {
+		name, spec, key, value string
+		kind                   schema.Kind
+		says                   string
+	}{
+		{"nowhere", "a: x\n", "field.b", "y", schema.Invalid, "no such place"},
+		{"a mapping", "a: {b: x}\n", "field.a", "y", schema.Invalid, "no such place"},
+		{"an odd path", "a: [x]\n", "field.a[", "y", schema.Invalid, "no such place"},
+		{"two documents", "a: x\n---\na: y\n", "field.a", "z", schema.Invalid, "a (job.yaml:1:4), a (job.yaml:3:4)"},
+		{"two containers", "a: {env: [{name: N, value: x}]}\nb: {env: [{name: N, value: x}]}\n", "env.N", "y", schema.Invalid, "more than one place"},
+		{"a block", "a: |\n  x\n", "field.a", "y", schema.Unpinnable, "job.yaml:1:4: a is a block scalar"},
+		{"an alias", "a: &x v\nb: *x\n", "field.b", "y", schema.Unpinnable, "job.yaml:2:4: b is shared through an anchor"},
+		{"what an alias names", "a: &x v\nb: *x\n", "field.a", "y", schema.Unpinnable, "job.yaml:1:4: a is shared through an anchor"},
+		{"below a merge", "a: &x {k: v}\nb: {<<: *x}\n", "field.b.k", "y", schema.Unpinnable, "is shared through an anchor"},
+		{"another type", "a: 1\n", "field.a", "x", schema.Unpinnable, "not of that type"},
+		{"nothing", "a:\n", "field.a", "x", schema.Unpinnable, "holds nothing"},
+		{"a template", "a: {{ x }}\n", "field.a", "y", schema.Unpinnable, "is a template"},
+		{"a variable from a secret", "env: [{name: N, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n", "env.N", "y", schema.Unpinnable, "comes from elsewhere"},
+		{"not UTF-8", "a: x\n", "field.a", "\xff", schema.Invalid, "not UTF-8"},
+	} {
+		out, _, err := Set("job.yaml", []byte(c.spec), c.key, c.value)
+		var e *schema.Error
+		if !errors.As(err, &e) || e.Kind != c.kind || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %q, %v; want %s with %q", c.name, out, err, c.kind, c.says)
 		}
 	}
 }
 
-func TestSetFieldsRefuses(t *testing.T) {
-	for _, c := range []struct {
-		key, value string
-		kind       schema.Kind
-		says       string
-	}{
-		{"lr", "1", schema.Invalid, "setting of a command"},
-		{"field.spec.nosuch", "1", schema.Invalid, "matches 0"},
-		{"field.spec.template.spec.containers[].name", "x", schema.Invalid, "matches 2"},
-		{"field.spec.template", "x", schema.Invalid, "plain or quoted"},
-		{"field.spec.template.spec.containers[side].args[0]", "x", schema.Invalid, "without changing another"},
-		{"env.NONE", "x", schema.Invalid, "matches 0"},
-		{"arg.--none", "x", schema.Invalid, "matches 0"},
-		{"field.spec.template.spec.containers[side].env[A].value", "x", schema.Invalid, "anchor"},
-		{"field.spec.template.spec.containers[side].env[C].value", "x", schema.Invalid, "plain or quoted"},
-		{"field.spec.backoffLimit", "many", schema.Invalid, "int"},
-		{"field.spec.suspend", "1", schema.Invalid, "bool"},
-		{"field.metadata.name", "a\nb", schema.Invalid, "character"},
-		{"field.spec.template.spec.containers[0].image", "team/trainer:2", schema.Unpinnable, "names neither a digest"},
-		{"field.", "x", schema.Invalid, "plain or quoted"},
+func TestSetInScript(t *testing.T) {
+	const head = "#!/bin/bash\n#SBATCH -N 1\n"
+	for _, c := range []struct{ script, key, value, want string }{
+		{"export N=1 # kept\nsrun a\n", "env.N", "2", "export N=2 # kept\nsrun a\n"},
+		{"N=\"a b\" srun a\n", "env.N", "$(x)", "N='$(x)' srun a\n"},
+		{"srun a --lr=0.1 \\\n  --out \"o p\"\n", "arg.--lr", "1", "srun a --lr=1 \\\n  --out \"o p\"\n"},
+		{"srun a --lr=0.1 \\\n  --out \"o p\"\n", "arg.--out", "q; r", "srun a --lr=0.1 \\\n  --out 'q; r'\n"},
 	} {
-		got, _, err := new(Reader).Set("job.yaml", []byte(fieldsSpec), []Setting{{c.key, c.value}})
-		if schema.KindOf(err) != c.kind || err == nil || !strings.Contains(err.Error(), c.says) || got != nil {
-			t.Errorf("%s: %v (%s), want %s %q", c.key, err, schema.KindOf(err), c.kind, c.says)
+		out, _, err := Set("a.sbatch", []byte(head+c.script), c.key, c.value)
+		if err != nil || string(out) != head+c.want {
+			t.Errorf("%q: %q, %v; want %q", c.script, out, err, c.want)
 		}
 	}
-	for _, spec := range []string{"#!/bin/bash\n#SBATCH -n 1\nsrun true\n", "\t", "a: &a [*a]\n"} {
-		if got, _, err := new(Reader).Set("job.yaml", []byte(spec), []Setting{{"field.b", "y"}}); err == nil {
-			t.Errorf("%q: %q", spec, got)
+	for _, c := range []struct{ script, key, says string }{
+		{"N=1\nN=2\n", "env.N", "more than one place: a.sbatch:3:3, a.sbatch:4:3"},
+		{"N=$(date)\n", "env.N", "a.sbatch:3:3: the shell makes its value"},
+		{"srun a --lr=$LR\n", "arg.--lr", "the shell makes its value"},
+		{"srun a\n", "arg.--lr", "no such place"},
+		{"srun a\n", "field.x", "a script has no fields"},
+	} {
+		if out, _, err := Set("a.sbatch", []byte(head+c.script), c.key, "1"); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: %q, %v; want %q", c.script, out, err, c.says)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func Shown(text string) string {
 		}
 		return found // ssh://git@host: an address, not a credential
 	})
-	if m := bareUser.FindStringSubmatchIndex(text); m != nil && !strings.HasPrefix(text[m[4]:m[5]], "sha") {
+	if m := bareUser.FindStringSubmatchIndex(text); m != nil && !strings.HasPrefix(text[m[4]:m[5]], "sha") && !strings.HasPrefix(text, "azureml:") {
 		text = text[m[4]:]
 	}
 	return urlParams.ReplaceAllStringFunc(text, func(found string) string {
