@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -162,7 +163,11 @@ func (p *pinning) read(args []string) ([]resolve.File, error) {
 	for _, path := range found {
 		data, err := readSmall(path, maxJobBytes)
 		if err != nil {
-			failures = append(failures, &schema.Error{Op: "pin", Kind: schema.Unpinnable, Subject: path, Err: err})
+			kind := schema.Unpinnable
+			if at := (*fs.PathError)(nil); errors.As(err, &at) {
+				kind, err = schema.Unavailable, at.Err // as of a file that a walk meets
+			}
+			failures = append(failures, &schema.Error{Op: "pin", Kind: kind, Subject: path, Err: err})
 			continue
 		}
 		files = append(files, resolve.File{Name: path, Data: data, Walked: !named[path]})
@@ -212,6 +217,7 @@ func (p *pinning) run(ctx context.Context) error {
 			say("%s:%d:%d: %s", r.Name, l.Line, l.Column, l.Text)
 		}
 	}
+	p.tellUnused(results)
 	if p.lockPath != "" && !p.resolver.Locked && !p.check && !p.diff {
 		if err := p.writeLock(); err != nil {
 			return err
@@ -223,6 +229,25 @@ func (p *pinning) run(ctx context.Context) error {
 		}
 	}
 	return p.report(results, changed)
+}
+
+// tellUnused tells the declared fields that lead nowhere in any of the files: perhaps the path is misspelled.
+func (p *pinning) tellUnused(results []resolve.Result) {
+	unused := map[jobspec.Field]int{}
+	for _, r := range results {
+		if r.Spec == nil {
+			return
+		}
+		for _, f := range r.Spec.Unused {
+			unused[f]++
+		}
+	}
+	for _, f := range p.resolver.Reader.Fields {
+		if unused[f] == len(results) {
+			p.env.warn("the declared field %s leads nowhere; a path is keys joined by dots: spec.workers[].image", f)
+			delete(unused, f)
+		}
+	}
 }
 
 func (p *pinning) writeLock() error {

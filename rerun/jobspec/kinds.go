@@ -228,6 +228,9 @@ var kustomization = []part{
 	{path: "resources[]", what: aURL},
 	{path: "bases[]", what: aURL},
 	{path: "components[]", what: aURL},
+	{path: "helmCharts[]", what: elsewhere, reason: "renders a chart, whose images runpin does not see; give runpin what `kustomize build` prints"},
+	{path: "patches[].patch", what: elsewhere, word: "image\"", reason: patched},
+	{path: "patchesStrategicMerge[]", what: elsewhere, word: "image:", reason: patched},
 }
 
 // imageless are kinds that commonly stand beside a job in one file and name no image. Any other kind is a problem: it may hold one.

@@ -243,3 +243,38 @@ func TestIncludesOfGitLab(t *testing.T) {
 		}
 	}
 }
+
+// What the parser tells without a line has one.
+func TestSyntaxErrorsHaveTheirLine(t *testing.T) {
+	for data, want := range map[string]string{
+		podHead + "  - image: x:1\n# \x01\n":                              "f:6: is not YAML: control characters",
+		podHead + "  - image: *x\n":                                       "f:5: is not YAML: unknown anchor 'x'",
+		`{"kind":"Pod","spec":{"containers":[{"image":"r.example\/a"}]}}`: `f:1: is not YAML: found unknown escape character; JSON has \/ for /`,
+	} {
+		if _, err := Read("f", []byte(data)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
+}
+
+// A caller that cleared the problems of a text has the rest pinned.
+func TestPinOfATextWithClearedProblems(t *testing.T) {
+	for file, data := range map[string]string{
+		"Dockerfile":   "ARG V=1\nFROM x:${V}\nFROM y:1\n",
+		"a.def":        "Bootstrap: docker\nFrom: y:1\n\nBootstrap: yum\nFrom: z\n",
+		"train.sbatch": "#!/bin/sh\n#SBATCH -n 1\nsrun --container-image=\"$X\" true\nsrun --container-image=y:1 true\n",
+	} {
+		s, err := Read(file, []byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Problems) == 0 || len(s.References) == 0 {
+			t.Fatalf("%s: %v %v", file, s.Problems, s.References)
+		}
+		s.Problems = nil
+		out, err := s.Pin(testPins(t, s), nil)
+		if err != nil || !strings.Contains(string(out), "@sha256:") {
+			t.Errorf("%s: %v\n%s", file, err, out)
+		}
+	}
+}

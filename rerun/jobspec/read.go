@@ -192,6 +192,8 @@ func nodes(data []byte) (roots []*yaml.Node, err error) {
 
 var syntaxAt = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
 
+var unknownAnchor = regexp.MustCompile(`unknown anchor '([^']+)' referenced$`)
+
 // syntaxError makes an error of the parser's message, which knows a line at best.
 func syntaxError(file string, data []byte, err error) error {
 	p := Problem{Line: 1, Reason: "is not YAML: " + strings.TrimPrefix(oneLine(err.Error()), "yaml: ")}
@@ -199,6 +201,20 @@ func syntaxError(file string, data []byte, err error) error {
 		line, _ := strconv.Atoi(m[1])
 		p.Line, _ = newSource(data).place(line, 1)
 		p.Reason = "is not YAML: " + m[2]
+	}
+	at := -1 // of what the parser tells no line
+	switch name := unknownAnchor.FindStringSubmatch(p.Reason); {
+	case strings.HasSuffix(p.Reason, "control characters are not allowed"):
+		at = bytes.IndexFunc(data, func(c rune) bool {
+			return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c >= 0x7f && c < 0xa0 && c != 0x85
+		})
+	case name != nil:
+		at = bytes.Index(data, []byte("*"+name[1]))
+	case strings.HasSuffix(p.Reason, "unknown escape character") && bytes.Contains(data, []byte(`\/`)):
+		p.Reason += `; JSON has \/ for /, which YAML 1.1 does not: write / alone`
+	}
+	if at >= 0 {
+		p.Line = 1 + bytes.Count(data[:at], []byte("\n"))
 	}
 	if bytes.Contains(data, []byte("{{")) {
 		p.Reason += "; it holds {{ … }}, so perhaps it " + templated

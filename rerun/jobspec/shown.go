@@ -7,7 +7,7 @@ import (
 
 var (
 	urlUser   = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*)://([^\s"'/?#@]*(?::[^\s"'@]*)?)@`)
-	bareUser  = regexp.MustCompile(`^([^\s/@:]+:[^\s/@]+)@([^\s/]*)`)
+	bareUser  = regexp.MustCompile(`^([^\s/@:]+:[^\s/@]+)@([^\s/]*[.:][^\s/]*/|localhost/)`)
 	urlParams = regexp.MustCompile(`([?&][^\s"'=&?#]+=)([^\s"'&#]+)`)
 	plainKeys = map[string]bool{"ref": true, "version": true, "versionid": true, "generation": true, "depth": true, "submodules": true, "timeout": true}
 )

@@ -9,6 +9,7 @@ func TestShown(t *testing.T) {
 	for in, want := range map[string]string{
 		"r.example/a:1":                                   "r.example/a:1",
 		"r.example:5000/a:1@sha256:abc":                   "r.example:5000/a:1@sha256:abc",
+		"azureml:env@latest":                              "azureml:env@latest",
 		"a:1@sha256:abc":                                  "a:1@sha256:abc",
 		"https://bot:hunter2@r.example/a:1":               "https://r.example/a:1",
 		"https://hunter2@r.example/a":                     "https://r.example/a",
