@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 const (
@@ -166,13 +165,9 @@ func TestHostileTexts(t *testing.T) {
 		{"large text", rayHead + "  runtimeEnvYAML: \"" + strings.Repeat("x", 3<<20) + "\"\n", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			start := time.Now()
 			s, err := Read("f", []byte(tc.spec))
 			if err == nil {
 				err = s.Err()
-			}
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("took %s", took)
 			}
 			if tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("got %.400v, want %s", err, tc.want)

@@ -3,7 +3,12 @@ package jobspec
 import (
 	"regexp"
 	"strings"
+
+	"github.com/runpin/runpin/schema"
 )
+
+// maxShown bounds what is searched for credentials, in bytes.
+const maxShown = 8 << 10
 
 var (
 	urlUser   = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*)://([^\s"'/?#@]*(?::[^\s"'@]*)?)@`)
@@ -15,6 +20,7 @@ var (
 // Shown gives a text of a job spec as it may stand in a message: without the user info of URLs, and without the values of their parameters but for those
 // that name a revision. A spec may hold credentials, and messages end in the logs of CI.
 func Shown(text string) string {
+	text = schema.Shorten(text, maxShown) // far more than any message shows, so that no credential is cut in the middle of what it shows
 	text = urlUser.ReplaceAllStringFunc(text, func(found string) string {
 		m := urlUser.FindStringSubmatch(found)
 		scheme, user := m[1], m[2]
