@@ -12,8 +12,10 @@ MAX_MB := 30
 SMALL := k8s.io/... sigs.k8s.io/... github.com/json-iterator/... github.com/fxamacker/... github.com/ProtonMail/... github.com/cloudflare/... golang.org/x/net/... mvdan.cc/... \
 	github.com/go-git/... github.com/docker/... github.com/google/go-containerregistry/... golang.org/x/oauth2/... golang.org/x/text/... golang.org/x/crypto/ssh/... github.com/schollz/... \
 	go.yaml.in/yaml/v2/... github.com/urfave/... github.com/lib/pq/... \
-	net/... crypto/tls crypto/x509/... encoding/asn1 math/big html/... vendor/... text/... log/... database/sql/... compress/... archive/... fmt go/... mime/... time os/... \
-	$(addprefix github.com/runpin/runpin/,cmd/... rerun/... recorder/mlflow/... recorder/collect/... recorder/environment/... recorder/registry/... recorder/image/... recorder/process/... store/http/... store/postgres/...)
+	net/... crypto/tls crypto/x509/... encoding/asn1 math/big html/... vendor/... text/... log/... database/sql/... compress/... archive/... fmt go/... mime/... time os/... regexp/... \
+	encoding/xml encoding/csv encoding/pem golang.org/x/crypto/... golang.org/x/time/... golang.org/x/term/... golang.org/x/sys/... cloud.google.com/... dario.cat/... gopkg.in/... \
+	$(foreach o,skeema kevinburke xanzy aymanbagabas bmatcuk go-logr emirpasic cyphar mitchellh sergi,github.com/$(o)/...) \
+	$(addprefix github.com/runpin/runpin/,cmd/... rerun/... recorder/mlflow/... recorder/collect/... recorder/environment/... recorder/registry/... recorder/image/... recorder/process/... recorder/redact/... store/spool/... store/http/... store/postgres/...)
 BUILD := CGO_ENABLED=0 go build -trimpath -tags urfave_cli_no_docs $(foreach p,$(SMALL),-gcflags='$(p)=-l') -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: help
