@@ -3,7 +3,7 @@
 // Files are read at the same time, and each distinct reference is asked for once, however many files name it. What was found can be kept in a lock
 // (lock.go), from which the same files are pinned again without a network. The network is behind two ports, which cmd/runpin fills from recorder.
 //
-// It imports schema, rerun/jobspec and errgroup. Start reading at Resolver.Pin.
+// It imports schema and rerun/jobspec. Start reading at Resolver.Pin.
 package resolve
 
 import (
@@ -12,11 +12,8 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
@@ -101,42 +98,46 @@ type want struct {
 }
 
 type answer struct {
-	value string // digest or commit
+	value string       // digest or commit
+	image *LockedImage // what is to be locked
 	err   error
 }
 
 // Pin reads, resolves and pins the files. The error joins every failure, each with file:line:column; Results are in the order of files.
+//
+// The three steps overlap: a reference is asked for as soon as the first file that names it has been read, and a file is pinned as soon as all that it
+// names is known, so that reading costs little beside the registry's answers.
 func (r *Resolver) Pin(ctx context.Context, files []File) ([]Result, error) {
 	if r.Lock == nil {
 		r.Lock = &Lock{}
 	}
 	results := make([]Result, len(files))
-	var reading errgroup.Group
-	reading.SetLimit(runtime.GOMAXPROCS(0))
+	q := &questions{r: r, ctx: ctx, all: map[want]*question{}, turn: make(chan struct{}, max(r.Jobs, 1))}
+	work := make(chan struct{}, runtime.GOMAXPROCS(0)) // who computes
+	var done sync.WaitGroup
 	for i, f := range files {
-		reading.Go(func() error {
+		work <- struct{}{}
+		done.Go(func() {
 			results[i] = Result{File: f}
 			results[i].Spec, results[i].Err = r.Reader.Read(f.Name, f.Data)
-			return nil
-		})
-	}
-	_ = reading.Wait()
-	results = slices.DeleteFunc(results, func(result Result) bool { return result.Walked && errors.Is(result.Err, jobspec.ErrNothing) })
-	answers, err := r.ask(ctx, results)
-	if err != nil {
-		return results, err
-	}
-	var pinning errgroup.Group
-	pinning.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range results {
-		pinning.Go(func() error {
-			if results[i].Err == nil {
-				r.pinOne(&results[i], answers)
+			asks := q.of(&results[i])
+			<-work
+			for _, a := range asks {
+				<-a.answered
 			}
-			return nil
+			work <- struct{}{}
+			defer func() { <-work }()
+			if results[i].Err == nil && ctx.Err() == nil {
+				r.pinOne(&results[i], q)
+			}
 		})
 	}
-	_ = pinning.Wait()
+	done.Wait()
+	q.keep()
+	if err := ctx.Err(); err != nil {
+		return results, &schema.Error{Op: "pin", Kind: schema.Interrupted, Subject: "pin", Err: err}
+	}
+	results = slices.DeleteFunc(results, func(result Result) bool { return result.Walked && errors.Is(result.Err, jobspec.ErrNothing) })
 	var failures []error
 	for _, result := range results {
 		if result.Err != nil {
@@ -157,55 +158,6 @@ func (r *Resolver) wanted(ref jobspec.Reference) (want, bool) {
 		return want{kind: ref.Kind, ref: ref.Revision(), repository: ref.URL}, true
 	}
 	return want{}, false
-}
-
-// ask resolves each distinct reference once.
-func (r *Resolver) ask(ctx context.Context, results []Result) (map[want]answer, error) {
-	written := map[want]string{} // as it stands in a file, for the lock and for messages
-	for _, result := range results {
-		if result.Err != nil || len(result.Spec.Problems) > 0 && !r.AllowUnpinned {
-			continue
-		}
-		for _, ref := range result.Spec.References {
-			if w, ok := r.wanted(ref); ok {
-				if have, known := written[w]; !known || ref.Value < have {
-					written[w] = ref.Value
-				}
-			}
-		}
-	}
-	all := make([]want, 0, len(written))
-	for w := range written {
-		all = append(all, w)
-	}
-	sort.Slice(all, func(i, j int) bool {
-		a, b := all[i], all[j]
-		return a.kind+a.repository+a.ref < b.kind+b.repository+b.ref
-	})
-	answers := make(map[want]answer, len(all))
-	var mu sync.Mutex
-	var asking errgroup.Group
-	asking.SetLimit(max(r.Jobs, 1))
-	for _, w := range all {
-		if ctx.Err() != nil {
-			break
-		}
-		asking.Go(func() error {
-			a := r.one(ctx, w, written[w])
-			mu.Lock()
-			defer mu.Unlock()
-			answers[w] = a
-			if r.Progress != nil {
-				r.Progress.Step("asking for references", int64(len(answers)), int64(len(all)), "")
-			}
-			return nil
-		})
-	}
-	_ = asking.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, &schema.Error{Op: "pin", Kind: schema.Interrupted, Subject: "pin", Err: err}
-	}
-	return answers, nil
 }
 
 func (r *Resolver) one(ctx context.Context, w want, written string) answer {
@@ -233,10 +185,9 @@ func (r *Resolver) one(ctx context.Context, w want, written string) answer {
 		if err != nil {
 			return answer{err: err}
 		}
-		entry := LockedImage{Reference: written, Registry: image.Registry, Repository: image.Repository, Digest: image.Digest, MediaType: image.MediaType, Bytes: image.Bytes,
+		entry := LockedImage{Registry: image.Registry, Repository: image.Repository, Digest: image.Digest, MediaType: image.MediaType, Bytes: image.Bytes,
 			Platform: r.Platform, PlatformDigest: image.PlatformDigest, ResolvedAt: r.Now()}
-		r.Lock.putImage(entry)
-		return answer{value: string(entry.pin())}
+		return answer{value: string(entry.pin()), image: &entry}
 	default:
 		commit, err := r.Code.ResolveCommit(ctx, w.repository, w.ref)
 		if err == nil {
@@ -251,7 +202,7 @@ func (r *Resolver) missing(what string) error {
 }
 
 // pinOne pins one file with what was found.
-func (r *Resolver) pinOne(result *Result, answers map[want]answer) {
+func (r *Resolver) pinOne(result *Result, q *questions) {
 	s := result.Spec
 	if len(s.Problems) > 0 {
 		if !r.AllowUnpinned {
@@ -267,7 +218,7 @@ func (r *Resolver) pinOne(result *Result, answers map[want]answer) {
 	var failures []error
 	for _, ref := range s.References {
 		w, asked := r.wanted(ref)
-		a := answers[w]
+		a := q.answer(w)
 		switch {
 		case asked && a.err != nil && r.AllowUnpinned && !w.exists:
 			values[ref.Key()] = ""
