@@ -261,8 +261,10 @@ func (p *pinning) writeLock() error {
 // store writes the results: each file whole or not at all, and none before all have a place.
 func (p *pinning) store(results []resolve.Result) error {
 	if p.output == "-" {
-		_, err := p.env.Out.Write(results[0].Pinned)
-		return err
+		if _, err := p.env.Out.Write(results[0].Pinned); err != nil {
+			return cannotWrite("standard output", err)
+		}
+		return nil
 	}
 	if p.output != "" {
 		return writeFile(p.output, results[0].Pinned)

@@ -33,6 +33,9 @@ func ParseField(declared string) (Field, error) {
 	if !ok || path == "" {
 		return refuse("is not KIND=PATH")
 	}
+	if len(steps(path)) == 0 || strings.Contains(path, "..") {
+		return refuse("%q is no path of keys", path)
+	}
 	f := Field{Path: path}
 	f.Kind, f.Name, _ = strings.Cut(what, ".")
 	switch f.Kind {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -36,8 +37,11 @@ func isBatch(file string, data []byte) bool {
 	case !bytes.HasPrefix(data, []byte("#!")):
 		return false
 	}
-	return bytes.Contains(data, []byte("\n#SBATCH"))
+	return bytes.Contains(data, []byte("\n#SBATCH")) || path.Ext(file) == ".sh" && srunLine.Match(data)
 }
+
+// srunLine is what only a job of Slurm can run; its options may all stand on the command line of sbatch.
+var srunLine = regexp.MustCompile(`(?m)^[ \t]*srun[ \t]`)
 
 // isShell reports a file that is the command line of a container engine, or a shell script that is not for sbatch.
 func isShell(file string, data []byte) bool {
