@@ -179,9 +179,12 @@ func lintFiles(env *Env, args []string) ([]lint.File, error) {
 	}
 	var failures []error
 	for _, path := range found {
-		data, err := readSmall(path, maxJobBytes)
+		data, isSpec, err := loadSpec("lint", path, !named[path])
 		if err != nil {
-			failures = append(failures, &schema.Error{Op: "lint", Kind: schema.Unpinnable, Subject: path, Err: err})
+			failures = append(failures, err)
+			continue
+		}
+		if !isSpec {
 			continue
 		}
 		files = append(files, lint.File{Name: relativeToHere(path), Data: data, Walked: !named[path]})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -158,23 +159,25 @@ func (p *pinning) read(args []string) ([]resolve.File, error) {
 	for _, a := range paths {
 		named[a] = true
 	}
-	var failures []error
 	for _, path := range found {
-		data, err := readSmall(path, maxJobBytes)
-		if err != nil {
-			kind := schema.Unpinnable
-			if at := (*fs.PathError)(nil); errors.As(err, &at) {
-				kind, err = schema.Unavailable, at.Err // as of a file that a walk meets
-			}
-			failures = append(failures, &schema.Error{Op: "pin", Kind: kind, Subject: path, Err: err})
-			continue
-		}
-		files = append(files, resolve.File{Name: path, Data: data, Walked: !named[path]})
-	}
-	if err := errors.Join(failures...); err != nil {
-		return nil, err
+		files = append(files, resolve.File{Name: path, Walked: !named[path], Load: func() ([]byte, bool, error) { return loadSpec("pin", path, !named[path]) }})
 	}
 	return files, nil
+}
+
+// loadSpec reads a file that may be a job spec. One that a walk found and that is too large, or does not look like one, is none.
+func loadSpec(op, path string, walked bool) (data []byte, isSpec bool, err error) {
+	data, err = readSmall(path, maxJobBytes)
+	var at *fs.PathError
+	switch {
+	case err == nil:
+		return data, !walked || specfiles.Candidate(path, data), nil
+	case errors.As(err, &at):
+		return nil, false, &schema.Error{Op: op, Kind: schema.Unavailable, Subject: path, Err: at.Err}
+	case walked:
+		return nil, false, nil
+	}
+	return nil, false, &schema.Error{Op: op, Kind: schema.Unpinnable, Subject: path, Err: err}
 }
 
 func (p *pinning) readLock(locked bool) (*resolve.Lock, error) {
@@ -192,6 +195,7 @@ func (p *pinning) readLock(locked bool) (*resolve.Lock, error) {
 }
 
 func (p *pinning) run(ctx context.Context) error {
+	debug.SetGCPercent(400) // trees of YAML come and go; the process ends soon
 	results, err := p.resolver.Pin(ctx, p.files)
 	p.progress.clear()
 	if err == nil && len(results) == 0 {
@@ -279,6 +283,7 @@ func (p *pinning) store(results []resolve.Result) error {
 
 // report says what was, or would be, done.
 func (p *pinning) report(results []resolve.Result, changed int) error {
+	var said, names strings.Builder
 	switch {
 	case p.json:
 		if err := p.env.printJSON(p.jsonOf(results)); err != nil {
@@ -297,10 +302,12 @@ func (p *pinning) report(results []resolve.Result, changed int) error {
 				continue
 			}
 			for _, pin := range r.Pins {
-				p.env.say("%s:%d:%d: %s → %s", r.Name, pin.Line, pin.Column, schema.Shorten(pin.Value, 120), schema.Shorten(pin.After, 200))
+				fmt.Fprintf(&said, "runpin: %s\n", oneLine(fmt.Sprintf("%s:%d:%d: %s → %s", r.Name, pin.Line, pin.Column, schema.Shorten(pin.Value, 120), schema.Shorten(pin.After, 200))))
 			}
-			fmt.Fprintln(p.env.Out, r.Name)
+			fmt.Fprintln(&names, r.Name)
 		}
+		fmt.Fprint(p.env.Err, said.String()) // in one piece: there may be thousands
+		fmt.Fprint(p.env.Out, names.String())
 		if changed == 0 {
 			p.env.say("nothing to pin in %s", plural(int64(len(results)), "file"))
 		}

@@ -63,7 +63,8 @@ type Resolver struct {
 type File struct {
 	Name   string
 	Data   []byte
-	Walked bool // found below a directory: it may be no job spec, and then it is left out
+	Load   func() (data []byte, isSpec bool, err error) // gives Data when its turn comes; nil when Data is there. A file that is no job spec is left out
+	Walked bool                                         // found below a directory: it may be no job spec, and then it is left out
 }
 
 // Result is what became of a file. Pinned is nil when it failed; Changed is set when Pinned differs from what was given.
@@ -119,7 +120,17 @@ func (r *Resolver) Pin(ctx context.Context, files []File) ([]Result, error) {
 		work <- struct{}{}
 		done.Go(func() {
 			results[i] = Result{File: f}
-			results[i].Spec, results[i].Err = r.Reader.Read(f.Name, f.Data)
+			isSpec := true
+			if f.Load != nil {
+				results[i].Data, isSpec, results[i].Err = f.Load()
+			}
+			switch {
+			case results[i].Err != nil:
+			case !isSpec:
+				results[i].Err = jobspec.ErrNothing
+			default:
+				results[i].Spec, results[i].Err = r.Reader.Read(f.Name, results[i].Data)
+			}
 			asks := q.of(&results[i])
 			<-work
 			for _, a := range asks {

@@ -1,14 +1,13 @@
 // Package specfiles answers one question: which files below a directory may be job specs?
 //
-// A file that the user names is taken as it is. Below a directory those count whose name says that they may be one, and whose first bytes do not speak
-// against it, so that a walk over a repository reads neither its lock files nor its data. It imports schema only.
+// A file that the user names is taken as it is. Below a directory those count whose name says that they may be one (Find), and whose content does not
+// speak against it (Candidate), so that nobody parses the lock files and the data of a repository. It imports schema only.
 package specfiles
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +26,7 @@ const maxWalked = 5_000_000
 // skipped are directories that hold what others wrote.
 var skipped = map[string]bool{"vendor": true, "node_modules": true, "__pycache__": true, "site-packages": true}
 
-// Find gives the files of roots: a file itself, and of a directory those below it that may be job specs, in order, each once and as it is reached from the
+// Find gives the files of roots: a file itself, and of a directory those below it whose names job specs have, in order, each once and as it is reached from the
 // root that was given. Links below a directory are not followed. An error has kind Invalid for a root that is not there, Unavailable for what cannot be read.
 func Find(roots []string) ([]string, error) {
 	var files []string
@@ -72,14 +71,6 @@ func Find(roots []string) ([]string, error) {
 			case d.IsDir() && path != root && (skipped[name] || strings.HasPrefix(name, ".") && name != ".github" && name != ".gitlab"):
 				return fs.SkipDir
 			case d.IsDir() || !d.Type().IsRegular() || !named(path):
-				return nil
-			}
-			head, err := headOf(path)
-			if err != nil {
-				failures = append(failures, &schema.Error{Op: "files", Kind: schema.Unavailable, Subject: path, Err: cause(err)})
-				return nil
-			}
-			if !Candidate(path, head) {
 				return nil
 			}
 			return add(path)
@@ -129,24 +120,12 @@ func isDockerfile(base string) bool {
 	return false
 }
 
-// headBytes is how much of a file Candidate wants to see.
-const headBytes = 64 << 10
-
-func headOf(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	head, err := io.ReadAll(io.LimitReader(file, headBytes))
-	return head, errors.Join(err, file.Close())
-}
-
 // marks are words of which every job spec that is YAML or JSON has one.
 var marks = [][]byte{[]byte("apiVersion"), []byte("image"), []byte("Image"), []byte("services"), []byte("runs-on"), []byte("uses:"), []byte("azureml"), []byte("resources:"), []byte("images:")}
 
-// Candidate says whether a file with this name and these first bytes may be a job spec.
-func Candidate(path string, head []byte) bool {
-	if bytes.IndexByte(head, 0) >= 0 {
+// Candidate says whether a file with this name and this content may be a job spec.
+func Candidate(path string, data []byte) bool {
+	if bytes.IndexByte(data, 0) >= 0 {
 		return false
 	}
 	base := filepath.Base(path)
@@ -154,14 +133,14 @@ func Candidate(path string, head []byte) bool {
 	case ext == ".sbatch" || ext == ".slurm" || isDockerfile(base) || ext == ".dockerfile" || base == "MLproject" || base == "Kustomization":
 		return true
 	case ext == ".sh" || ext == ".bash":
-		return bytes.Contains(head, []byte("\n#SBATCH"))
+		return bytes.Contains(data, []byte("\n#SBATCH"))
 	case ext == ".def":
-		return bytes.Contains(bytes.ToLower(head), []byte("bootstrap:"))
+		return bytes.Contains(bytes.ToLower(data), []byte("bootstrap:"))
 	}
 	for _, mark := range marks {
-		if bytes.Contains(head, mark) {
+		if bytes.Contains(data, mark) {
 			return true
 		}
 	}
-	return len(head) == headBytes // the mark may stand further down
+	return false
 }
