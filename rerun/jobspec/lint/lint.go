@@ -274,6 +274,8 @@ func (c *check) image(ref jobspec.Reference, f Finding) {
 	switch {
 	case ref.File != "":
 		return
+	case tag == "latest" && digest != "":
+		c.add(ruleLatest, f, "%q is pinned, and its tag latest tells nobody which version that is", name)
 	case tag == "latest":
 		c.add(ruleLatest, f, "%q is pulled by the tag latest, which is whatever was pushed last", name)
 	case tag == "" && digest == "":

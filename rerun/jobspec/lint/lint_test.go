@@ -80,6 +80,21 @@ func TestRegistryRules(t *testing.T) {
 	}
 }
 
+func TestLatest(t *testing.T) {
+	r := (&Linter{}).Lint(t.Context(), []File{{Name: "f", Data: pod("x", "x:latest", "x:latest@"+string(d("1")), "x@"+string(d("1")), "h:5000/x")}})
+	var said []string
+	for _, f := range r.Findings {
+		if f.Rule == ruleLatest {
+			said = append(said, fmt.Sprintf("%d %s", f.Line, f.Message))
+		}
+	}
+	want := []string{`5 "x" names no tag, so it means latest`, `6 "x:latest" is pulled by the tag latest, which is whatever was pushed last`,
+		`7 "x:latest" is pinned, and its tag latest tells nobody which version that is`, `9 "h:5000/x" names no tag, so it means latest`}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestIgnore(t *testing.T) {
 	spec := string(pod("x:1", "x:2", "x:3", "x:4")) + "# runpin:ignore no-latest at the end\n"
 	spec = strings.Replace(spec, "\"x:1\"}", "\"x:1\"} # runpin:ignore digest-required because", 1)
