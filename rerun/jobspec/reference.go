@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -44,8 +46,37 @@ type reference struct {
 	digest          schema.Digest
 }
 
+// splitResult is what splitReference gave. Files name the same references again and again, and each is taken apart several times.
+type splitResult struct {
+	parts  reference
+	reason string
+}
+
+var (
+	splitMemory sync.Map // reference → splitResult
+	splitCount  atomic.Int64
+)
+
+// maxMemory bounds what is remembered, in references of at most maxMemoryText bytes.
+const (
+	maxMemory     = 4096
+	maxMemoryText = 512
+)
+
 // splitReference takes a reference apart; reason says why it is none.
 func splitReference(ref string) (parts reference, reason string) {
+	if known, ok := splitMemory.Load(ref); ok {
+		r := known.(splitResult)
+		return r.parts, r.reason
+	}
+	parts, reason = splitAnew(ref)
+	if len(ref) <= maxMemoryText && splitCount.Add(1) <= maxMemory {
+		splitMemory.Store(strings.Clone(ref), splitResult{parts, reason})
+	}
+	return parts, reason
+}
+
+func splitAnew(ref string) (parts reference, reason string) {
 	if ref == "" {
 		return parts, "is empty"
 	}
