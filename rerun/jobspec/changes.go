@@ -3,6 +3,7 @@ package jobspec
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -56,10 +57,16 @@ func (c *changes) stamp(id string) error {
 		return err
 	}
 	var failures []error
+	starts := false // something that is this run's alone
+	for _, t := range c.spec.texts {
+		for _, d := range t.docs {
+			starts = starts || slices.ContainsFunc(d.pods, func(p pod) bool { return !p.shared })
+		}
+	}
 	for _, t := range c.spec.texts {
 		for _, d := range t.docs {
 			st := c.stamper(d)
-			st.id = id
+			st.id, st.alone = id, starts
 			failures = append(failures, st.all()...)
 		}
 	}

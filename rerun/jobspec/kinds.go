@@ -11,6 +11,7 @@ type kind struct {
 	parts  []part
 	note   string // what the table of the documentation says beside it
 	needs  *need
+	shared bool // other runs start from it, too: it gets a run's id only where nothing else in the file starts one
 }
 
 // need is an image that has to stand in one of several places of an object.
@@ -78,7 +79,7 @@ var kinds = []kind{
 	{group: "apps", name: "DaemonSet", parts: pods("spec.template")},
 	{group: "apps", name: "ReplicaSet", parts: pods("spec.template")},
 	{group: "", name: "ReplicationController", parts: pods("spec.template")},
-	{group: "", name: "PodTemplate", parts: pods("template")},
+	{group: "", name: "PodTemplate", shared: true, parts: pods("template")},
 	{group: "jobset.x-k8s.io", name: "JobSet", parts: pods("spec.replicatedJobs[].template.spec.template")},
 	{group: "kubeflow.org", name: "PyTorchJob", parts: pods("spec.pytorchReplicaSpecs.*.template")},
 	{group: "kubeflow.org", name: "TFJob", parts: pods("spec.tfReplicaSpecs.*.template")},
@@ -88,8 +89,8 @@ var kinds = []kind{
 	{group: "kubeflow.org", name: "JAXJob", parts: pods("spec.jaxReplicaSpecs.*.template")},
 	{group: "kubeflow.org", name: "MPIJob", parts: pods("spec.mpiReplicaSpecs.*.template")},
 	{group: "trainer.kubeflow.org", name: "TrainJob", parts: trainJob, needs: trainJobNeeds},
-	{group: "trainer.kubeflow.org", name: "TrainingRuntime", parts: pods("spec.template.spec.replicatedJobs[].template.spec.template")},
-	{group: "trainer.kubeflow.org", name: "ClusterTrainingRuntime", parts: pods("spec.template.spec.replicatedJobs[].template.spec.template")},
+	{group: "trainer.kubeflow.org", name: "TrainingRuntime", shared: true, parts: pods("spec.template.spec.replicatedJobs[].template.spec.template")},
+	{group: "trainer.kubeflow.org", name: "ClusterTrainingRuntime", shared: true, parts: pods("spec.template.spec.replicatedJobs[].template.spec.template")},
 	{group: "ray.io", name: "RayCluster", parts: rayCluster("spec")},
 	{group: "ray.io", name: "RayJob", parts: rayJob("spec")},
 	{group: "ray.io", name: "RayCronJob", parts: rayJob("spec.jobTemplate")},
@@ -97,14 +98,14 @@ var kinds = []kind{
 	{group: "batch.volcano.sh", name: "Job", parts: pods("spec.tasks[].template"), note: "Volcano"},
 	{group: "leaderworkerset.x-k8s.io", name: "LeaderWorkerSet", parts: append(optionalPods("spec.leaderWorkerTemplate.leaderTemplate"), pods("spec.leaderWorkerTemplate.workerTemplate")...)},
 	{group: "argoproj.io", name: "Workflow", parts: argo("spec")},
-	{group: "argoproj.io", name: "WorkflowTemplate", parts: argo("spec")},
-	{group: "argoproj.io", name: "ClusterWorkflowTemplate", parts: argo("spec")},
+	{group: "argoproj.io", name: "WorkflowTemplate", shared: true, parts: argo("spec")},
+	{group: "argoproj.io", name: "ClusterWorkflowTemplate", shared: true, parts: argo("spec")},
 	{group: "argoproj.io", name: "CronWorkflow", parts: argo("spec.workflowSpec")},
-	{group: "tekton.dev", name: "Task", parts: tektonTask("spec")},
-	{group: "tekton.dev", name: "ClusterTask", parts: tektonTask("spec")},
-	{group: "tekton.dev", name: "StepAction", parts: []part{{path: "spec", what: aContainer}}},
+	{group: "tekton.dev", name: "Task", shared: true, parts: tektonTask("spec")},
+	{group: "tekton.dev", name: "ClusterTask", shared: true, parts: tektonTask("spec")},
+	{group: "tekton.dev", name: "StepAction", shared: true, parts: []part{{path: "spec", what: aContainer}}},
 	{group: "tekton.dev", name: "TaskRun", parts: append(tektonTask("spec.taskSpec"), tektonRef("spec", "taskRef")...)},
-	{group: "tekton.dev", name: "Pipeline", parts: tektonPipeline("spec")},
+	{group: "tekton.dev", name: "Pipeline", shared: true, parts: tektonPipeline("spec")},
 	{group: "tekton.dev", name: "PipelineRun", parts: append(tektonPipeline("spec.pipelineSpec"), tektonRef("spec", "pipelineRef")...)},
 	{group: "sparkoperator.k8s.io", name: "SparkApplication", parts: spark("spec"), needs: sparkNeeds},
 	{group: "sparkoperator.k8s.io", name: "ScheduledSparkApplication", parts: spark("spec.template"), needs: sparkNeeds},

@@ -134,7 +134,7 @@ func (r *reader) read(k *kind, object hit) {
 	was := r.kind
 	defer func(top hit) { r.kind, r.top = was, top }(r.top)
 	r.kind, r.top = k, object
-	r.parts(pod{object: object.value, template: object.value, field: object.field, plain: k.format != ""}, object, k.parts)
+	r.parts(pod{object: object.value, template: object.value, field: object.field, plain: k.format != "", shared: k.shared}, object, k.parts)
 	if k.needs == nil {
 		return
 	}
@@ -181,7 +181,7 @@ func (r *reader) part(in *pod, h hit, p part) {
 			r.problem(h.value, h.field, ProblemShape, wrongKind(h.value, "a mapping"))
 			return
 		}
-		r.parts(pod{object: in.object, template: h.value, field: h.field}, h, podParts)
+		r.parts(pod{object: in.object, template: h.value, field: h.field, shared: in.shared}, h, podParts)
 	case aContainer:
 		r.container(in, h, p)
 	case anImage:

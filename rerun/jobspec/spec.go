@@ -143,6 +143,7 @@ type pod struct {
 	object, template *value
 	field            string
 	plain            bool // it has no metadata
+	shared           bool // other runs start from it, too
 	containers       []container
 }
 

@@ -21,6 +21,7 @@ const (
 type stamper struct {
 	spec   *Spec
 	doc    *document
+	alone  bool // what other runs start from, too, is left alone
 	id     string
 	edits  []edit
 	wanted []change
@@ -40,6 +41,9 @@ func (s *stamper) all() (failures []error) {
 		}
 	}
 	for _, p := range s.doc.pods {
+		if p.shared && s.alone {
+			continue
+		}
 		if !p.plain && s.once(p.object) { // an object can have several pod templates
 			try(p.object, "metadata", s.annotate(p.object))
 		}
