@@ -98,7 +98,7 @@ func strictly(t *testing.T, path string, object map[string]any, seen map[string]
 	}
 	seen[kind] = true
 	out, _ := json.Marshal(into)
-	if strings.Contains(path, "stamped") && !bytes.Contains(out, []byte(StampVariable)) {
+	if strings.Contains(path, "stamped") && kind != "PodTemplate" && !bytes.Contains(out, []byte(StampVariable)) { // a PodTemplate stands beside the Job that it is of
 		t.Errorf("%s: the run's id is not in the %s that the API reads", path, kind)
 	}
 }
