@@ -85,7 +85,7 @@ func newPinning(env *Env, c *cli.Context, args []string) (*pinning, error) {
 		p.lockPath = defaultLock
 	}
 	switch {
-	case p.check && p.diff && p.json, p.diff && p.json:
+	case p.diff && p.json:
 		return nil, usageError("take one of them", "--diff and --json both say what would change")
 	case p.output != "" && !p.write:
 		return nil, usageError("drop one of them", "--output writes, and --check and --diff write nothing")

@@ -7,7 +7,7 @@ ARG PYTHON="3.12"
 ARG BASE='registry.example.com:5000/team/base:1.4@sha256:496e602c94ca3735343c716abd4b71cf6112ed8da8cb0154d606c7172b4fee9f'
 
 FROM --platform=$BUILDPLATFORM golang:1.26-alpine@sha256:2b3b4a5f05e1cabc3bb1bf8fd0c1a2b316ef09c8d9cc1ac890f90142b409360b AS tools
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/var/cache \
     # a note between: FROM no:1
     --mount=type=bind,from=registry.example.com:5000/team/cache:7@sha256:644eceb87c8a846dfdc2732e260aa8fff314692a7d37cbfa90a6390b52fec6c3,source=/x,target=/y \
 

@@ -7,7 +7,7 @@ ARG PYTHON="3.12"
 ARG BASE='registry.example.com:5000/team/base:1.4'
 
 FROM --platform=$BUILDPLATFORM golang:1.26-alpine AS tools
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/var/cache \
     # a note between: FROM no:1
     --mount=type=bind,from=registry.example.com:5000/team/cache:7,source=/x,target=/y \
 
