@@ -89,6 +89,12 @@ func (r Reference) Digest() schema.Digest {
 	return parts.digest
 }
 
+// Parts gives the repository, the tag and the digest of a reference to an image, as they are spelled; "" for what is not there.
+func (r Reference) Parts() (repository, tag string, digest schema.Digest) {
+	parts, _ := splitReference(r.Value)
+	return parts.repository, parts.tag, parts.digest
+}
+
 // Pin gives the reference with the digest, in the shape of its place.
 func (r Reference) Pin(digest schema.Digest) (string, error) {
 	return PinnedReference(r.Value, digest, r.Shape == TagAndDigest)

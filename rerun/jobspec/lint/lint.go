@@ -137,22 +137,13 @@ func questions(ref jobspec.Reference) []string {
 	if ref.Kind != jobspec.KindImage || !ref.Pinned || ref.File != "" {
 		return nil
 	}
-	name, digest, _ := strings.Cut(ref.Value, "@")
-	all := []string{repositoryOf(name) + "@" + digest}
-	if tagOf(name) != "" {
-		all = append(all, name)
+	repository, tag, digest := ref.Parts()
+	all := []string{repository + "@" + string(digest)}
+	if tag != "" {
+		all = append(all, repository+":"+tag)
 	}
 	return all
 }
-
-func tagOf(name string) string {
-	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-		return name[colon+1:]
-	}
-	return ""
-}
-
-func repositoryOf(name string) string { return strings.TrimSuffix(name, ":"+tagOf(name)) }
 
 func (l *Linter) ask(ctx context.Context, asked map[string]bool) (map[string]answer, error) {
 	answers := map[string]answer{}
@@ -174,8 +165,11 @@ func (l *Linter) ask(ctx context.Context, asked map[string]bool) (map[string]ans
 		asking.Go(func() error {
 			var a answer
 			a.digest, a.err = l.Registry.Digest(ctx, q)
-			if a.err == nil && !strings.Contains(q, "@") && !asked[repositoryOf(q)+"@"+string(a.digest)] { // the tag is elsewhere now: it may be the index of what is pinned
-				a.children, a.err = l.Registry.Children(ctx, repositoryOf(q)+"@"+string(a.digest))
+			if byTag := !strings.Contains(q, "@"); a.err == nil && byTag {
+				// The tag may be elsewhere now, and then it may be the index of what is pinned.
+				if now := q[:strings.LastIndexByte(q, ':')] + "@" + string(a.digest); !asked[now] {
+					a.children, a.err = l.Registry.Children(ctx, now)
+				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -269,8 +263,11 @@ func (c *check) spec(s *jobspec.Spec) {
 }
 
 func (c *check) image(ref jobspec.Reference, f Finding) {
-	name, digest, _ := strings.Cut(ref.Value, "@")
-	tag := tagOf(name)
+	repository, tag, digest := ref.Parts()
+	name := repository
+	if tag != "" {
+		name += ":" + tag
+	}
 	switch {
 	case ref.File != "":
 		return
@@ -285,9 +282,9 @@ func (c *check) image(ref jobspec.Reference, f Finding) {
 		c.add(ruleDigest, f, "%q has no digest, so it can name another image tomorrow", name)
 		return
 	}
-	byDigest, asked := c.answers[repositoryOf(name)+"@"+digest]
+	byDigest, asked := c.answers[repository+"@"+string(digest)]
 	if asked && schema.IsKind(byDigest.err, schema.Unpinnable) {
-		c.add(ruleExists, f, "no registry has %s of %q: %v", schema.Digest(digest).Short(), name, byDigest.err)
+		c.add(ruleExists, f, "no registry has %s of %q: %v", digest.Short(), name, byDigest.err)
 		return
 	}
 	now, asked := c.answers[name]
@@ -295,9 +292,9 @@ func (c *check) image(ref jobspec.Reference, f Finding) {
 	case tag == "" || !asked:
 	case schema.IsKind(now.err, schema.Unpinnable):
 		c.add(ruleMoved, f, "the tag %q is gone; the digest beside it is still there", tag)
-	case now.err != nil || now.digest == schema.Digest(digest):
-	case slices.Contains(now.children, schema.Digest(digest)):
-		c.add(ruleChild, f, "%s is one platform of %q, whose index is %s: on any other platform it does not run", schema.Digest(digest).Short(), name, now.digest)
+	case now.err != nil || now.digest == digest:
+	case slices.Contains(now.children, digest):
+		c.add(ruleChild, f, "%s is one platform of %q, whose index is %s: on any other platform it does not run", digest.Short(), name, now.digest)
 	default:
 		c.add(ruleMoved, f, "the tag %q names %s now", tag, now.digest)
 	}
