@@ -112,13 +112,18 @@ type request struct {
 	once         bool // not tried again
 }
 
+// firstPause is before a second try.
+const firstPause = 50 * time.Millisecond
+
+func nextPause(pause time.Duration) time.Duration { return min(2*pause, 2*time.Second) }
+
 // do asks until there is an answer, within the budget. The answer's body is the caller's to close.
 func (c *Client) do(ctx context.Context, q request) (*http.Response, error) {
 	deadline := time.Now().Add(c.options.Budget)
 	c.mu.Lock()
 	once := q.once || time.Since(c.down) < c.options.Budget // it was waited for just now
 	c.mu.Unlock()
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+	for pause := firstPause; ; pause = nextPause(pause) {
 		resp, retry, err := c.ask(ctx, q)
 		if err == nil {
 			return resp, nil

@@ -171,7 +171,9 @@ func (c *Client) uploadOne(ctx context.Context, b schema.Blob) error {
 	}
 	source := &rewinding{ctx: ctx, blob: b}
 	defer source.close()
-	for stuck := 0; offset < b.Ref.Bytes; {
+	// The budget is of no progress, not of the whole: others with the same token may be sending the same blob, and what they send counts.
+	pause, until := firstPause, time.Now().Add(c.options.Budget)
+	for offset < b.Ref.Bytes {
 		n := min(partBytes, b.Ref.Bytes-offset)
 		part := make([]byte, n) // a new one each time: after an early answer the last may still be on its way
 		if err := source.readAt(part, offset); err != nil {
@@ -180,31 +182,33 @@ func (c *Client) uploadOne(ctx context.Context, b schema.Blob) error {
 		resp, err := c.do(ctx, request{method: http.MethodPut, path: path + "?kind=" + url.QueryEscape(string(b.Ref.Kind)), body: part, once: true,
 			header: map[string]string{"Content-Range": fmt.Sprintf("bytes %d-%d/%d", offset, offset+n-1, b.Ref.Bytes)}})
 		before := offset
+		failed := unavailable("upload of "+b.Ref.Digest.Short(), errors.New("it makes no progress"))
 		switch {
 		case err == nil:
 			resp.Body.Close()
 			offset, err = uploadOffset(resp, b.Ref)
 		case schema.KindOf(err) == schema.Unavailable:
-			failed := err
-			if offset, err = c.uploadStands(ctx, path, b.Ref); err == nil && offset <= before && stuck >= maxStuck {
-				err = failed
-			}
+			failed = err
+			offset, err = c.uploadStands(ctx, path, b.Ref)
 		}
 		if err != nil {
 			return err
 		}
-		if stuck++; offset > before {
-			stuck = 0
+		if offset > before {
+			pause, until = firstPause, time.Now().Add(c.options.Budget)
+			continue
 		}
-		if stuck > maxStuck {
-			return unavailable("upload of "+b.Ref.Digest.Short(), errors.New("it makes no progress"))
+		if time.Now().Add(pause).After(until) {
+			return failed
 		}
+		select {
+		case <-ctx.Done(): // the next request says so
+		case <-time.After(pause):
+		}
+		pause = nextPause(pause)
 	}
 	return nil
 }
-
-// maxStuck is how many parts in a row may get an upload no further.
-const maxStuck = 3
 
 // uploadStands asks how much of an upload the server has.
 func (c *Client) uploadStands(ctx context.Context, path string, ref schema.BlobRef) (int64, error) {
