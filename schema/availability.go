@@ -12,8 +12,9 @@ const (
 	StateUnknown   State = "unknown"   // it could not be found out
 )
 
-// Availability is the state of one pin, now. Pin is "image:NAME", "code:NAME" or "dataset:NAME"; How says what was done to find out
-// ("head-manifest", "stat-match", "hashed", "object-present", "ls-remote", "bundle"); Reason and Remedy are one sentence each.
+// Availability is the state of one thing that a rerun needs, now. Pin is "image:NAME", "code:NAME" or "dataset:NAME", or beside the pins "job" (the recorded
+// spec), "launcher:WHERE", "secret:NAME", "output:NAME", "gpu"; How says what was done to find out ("head-manifest", "stat-match", "hashed", "object-present",
+// "ls-remote", "bundle"); Reason and Remedy are one sentence each. What is advisory does not keep a run from being run again; its result may differ.
 type Availability struct {
 	Pin    string `json:"pin"`
 	Ref    Text   `json:"ref,omitempty"`
@@ -23,10 +24,15 @@ type Availability struct {
 	How    string `json:"how,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
+
+	Advisory bool `json:"advisory,omitempty"`
 }
 
-// Kind gives the error kind that the state amounts to, or "" when the pin can be used.
+// Kind gives the error kind that the state amounts to, or "" when it does not stand in the way.
 func (a Availability) Kind() Kind {
+	if a.Advisory {
+		return ""
+	}
 	switch a.State {
 	case StateAvailable, StateKept:
 		return ""

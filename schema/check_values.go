@@ -89,6 +89,7 @@ var plainFields = map[string]set{
 	"JobSpec.Format":        slug,
 	"ImagePin.Engine":       slug,
 	"Plan.Launcher":         slug,
+	"Launched.On":           slug,
 	"Submission.CI":         slug,
 }
 

@@ -27,7 +27,7 @@ var descriptions = map[string]string{
 	"Attempt.ExitCode": "of the try", "Attempt.Finished": "end of the try", "Attempt.Node": "where it ran", "Attempt.Number": "of the try, as the scheduler counts", "Attempt.Started": "begin of the try",
 	"Attempt.Reason": "why it ended, in the scheduler's words",
 
-	"Availability.How": "what was done to find out", "Availability.Pin": "image:NAME, code:NAME or dataset:NAME", "Availability.Ref": "the reference as it was written",
+	"Availability.How": "what was done to find out", "Availability.Pin": "image:NAME, code:NAME or dataset:NAME; beside the pins job, launcher:WHERE, secret:NAME, output:NAME or gpu", "Availability.Advisory": "it does not keep the run from being run again", "Availability.Ref": "the reference as it was written",
 	"Availability.Remedy": "one sentence: what to do about it", "Availability.State": "can it still be had?",
 
 	"BlobRef.Bytes": "size before compression", "BlobRef.Digest": "SHA-256 of the bytes before compression", "BlobRef.Kind": "what the blob holds",
@@ -91,6 +91,7 @@ var descriptions = map[string]string{
 	"OS.Kernel": "release", "OS.Pretty": "name for people",
 
 	"Observation.Attempt": "one try", "Observation.Environment": "what a node looked like; in a run as it is read, its id, node and ranks only: the whole stands in environments",
+	"Observation.Launched": "what was handed to a scheduler for the run", "Run.Launched": "what was handed to a scheduler for the run, last",
 	"Observation.Verdict": "how the run compares with another",
 
 	"OnRemote.Basis": "how the answer is known: remote-tracking (may be stale) or ls-remote", "OnRemote.Ref": "a ref that has the commit", "OnRemote.Remote": "name of the remote", "OnRemote.State": "the answer",

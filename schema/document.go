@@ -43,7 +43,7 @@ type Document struct {
 	Verbatim []byte `json:"-"`
 }
 
-// Observation is what a reporter saw: of the images, of a node, of a try, of something that moved, or of how two runs compare.
+// Observation is what a reporter saw: of the images, of a node, of a try, of something that moved, of how two runs compare, or what it submitted.
 type Observation struct {
 	At          Time         `json:"at,omitzero"`        // set by the fold, from the document
 	Reporter    *Reporter    `json:"reporter,omitempty"` // set by the fold, from the document
@@ -53,6 +53,7 @@ type Observation struct {
 	Attempt     *Attempt     `json:"attempt,omitempty"`
 	Drift       []Drifted    `json:"drift,omitempty"`
 	Verdict     *Verdict     `json:"verdict,omitempty"`
+	Launched    *Launched    `json:"launched,omitempty"`
 	Withheld    []Withheld   `json:"withheld,omitempty"`
 	Reasons     []Reason     `json:"reasons,omitempty"`
 }

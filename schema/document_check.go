@@ -77,7 +77,7 @@ func (d Document) checkBody(bad func(string, ...any) error) error {
 			return bad("the beat of a lease is kept by the store, not in documents")
 		}
 	case KindObservation:
-		if !d.Observation.At.IsZero() || d.Observation.Reporter != nil {
+		if !d.Observation.At.IsZero() || d.Observation.Reporter != nil || d.Observation.Launched != nil && !d.Observation.Launched.At.IsZero() {
 			return bad("the time and the reporter of an observation are the document's")
 		}
 		for _, i := range d.Observation.Images {

@@ -77,7 +77,7 @@ var fieldClasses = func() map[string]bool {
 		Datasets.URI Datasets.Path Datasets.ImmutableURI Datasets.FileDigest Datasets.Bytes Datasets.Files Datasets.Manifest Datasets.Sidecar
 		Datasets.Use Datasets.Origin Datasets.Reasons
 		Job.Path Job.Blob Job.Pinned Job.Fields Command Launcher WorkDir.Typed WorkDir.Base WorkDir.Located DeclaredOutputs MetricsFile Relaxed Reasons Recorder
-		Started Finished ExitCode Signal Why Environments Attempts Observations Drift.Expected Drift.Found Drift.Text Drift.At
+		Started Finished ExitCode Signal Why Environments Attempts Observations Launched Drift.Expected Drift.Found Drift.Text Drift.At
 		Outputs Metrics Fingerprint Verdict Keeps Releases Erased Lease RankLeases`) {
 		classes[path] = false
 	}

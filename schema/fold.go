@@ -186,6 +186,11 @@ func (f *folding) applyObservation(d *Document) {
 		}
 		f.Verdict = &v
 	}
+	if o.Launched != nil {
+		l := *o.Launched
+		l.At = d.At
+		f.Launched = &l
+	}
 	if o.Attempt != nil {
 		f.addAttempt(*o.Attempt)
 		f.noteBegun(tryOf(d, 0), o.Attempt.Started)

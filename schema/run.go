@@ -66,6 +66,7 @@ type Run struct {
 	Metrics      map[string]Text `json:"metrics,omitempty"`
 	Fingerprint  Fingerprint     `json:"fingerprint,omitempty"`
 	Verdict      *Verdict        `json:"verdict,omitempty"`
+	Launched     *Launched       `json:"launched,omitempty"`
 	Keeps        []Keep          `json:"keeps,omitempty"`
 	Releases     []Release       `json:"releases,omitempty"`
 	Erased       []Erasure       `json:"erased,omitempty"`
@@ -114,6 +115,14 @@ type Lease struct {
 	ProcessStart string `json:"process_start,omitempty"` // clock ticks since boot, or another text that differs when the pid is reused
 	Interval     int    `json:"interval_seconds,omitempty"`
 	Beat         Time   `json:"beat,omitzero"`
+}
+
+// Launched names what runpin handed to a scheduler for a run, so that another process can find it, follow it and stop it.
+type Launched struct {
+	On    string `json:"on"`              // kubernetes, slurm
+	Job   string `json:"job"`             // as the scheduler calls it: "Job/train-9d2kx0pt", "4711"
+	Place string `json:"place,omitempty"` // namespace; cluster
+	At    Time   `json:"at,omitzero"`     // set by the fold, from the document
 }
 
 // Attempt is one try of a run: a requeue, a pod retry.
