@@ -1,6 +1,8 @@
 package recorder
 
 import (
+	"bytes"
+	"context"
 	"maps"
 	"path/filepath"
 
@@ -15,6 +17,9 @@ func (p *Planned) takeGiven() error {
 	plan.CommandTemplate, plan.Launcher = schema.Texts(given.Template), given.Launcher
 	plan.Params, plan.Variables = given.Params, given.Vars
 	plan.Relaxed, plan.Withheld = given.Relaxed, given.Withheld
+	if given.Job != nil {
+		return p.takeGivenJob()
+	}
 	rel := "."
 	if given.WorkDir != nil && given.WorkDir.Rel != "" {
 		rel = string(given.WorkDir.Rel)
@@ -53,5 +58,30 @@ func (p *Planned) takeGiven() error {
 	}
 	var err error
 	p.place, err = p.completePlacement(place, given.Template, values, absolute)
+	return err
+}
+
+// takeGivenJob takes over a job spec, which is pinned already.
+func (p *Planned) takeGivenJob() error {
+	given := p.req.Rerun
+	job := *given.Job
+	p.Run.Job, p.Run.WorkDir = &job, nil
+	keep := func(data []byte) (*schema.BlobRef, error) {
+		ref, err := p.staged.PutBlob(context.Background(), schema.BlobJobSpec, bytes.NewReader(data))
+		return &ref, err
+	}
+	var err error
+	if given.JobData != nil && job.Blob != nil {
+		if job.Blob, err = keep(given.JobData); err != nil {
+			return err
+		}
+	}
+	if p.Pinned, err = given.Spec(p.Run.ID); err != nil {
+		return err
+	}
+	job.Pinned = nil
+	if job.Blob != nil {
+		job.Pinned, err = keep(p.Pinned)
+	}
 	return err
 }

@@ -171,3 +171,10 @@ func (r *Recorder) HashOutputs(ctx context.Context, refs []OutputRef, dir string
 	}
 	return outputs, staged.take(), errors.Join(failures...)
 }
+
+// CollectOutputs hashes the declared outputs of a run that something else ran here, and reads its metrics. A failure is a reason.
+func (r *Recorder) CollectOutputs(ctx context.Context, run schema.Run) (schema.OutputEvent, []schema.Blob) {
+	staged := newStaging()
+	outputs, metrics, _ := r.collect(ctx, run.DeclaredOutputs, run.MetricsFile, map[string]signature{}, staged)
+	return schema.OutputEvent{Outputs: outputs, Metrics: metrics}, staged.take()
+}

@@ -85,6 +85,12 @@ type Given struct {
 	Relaxed  []schema.Reason
 	Withheld []schema.Withheld
 	Secrets  map[string]string // by name of a withheld argument; never recorded
+
+	// Job is the spec of a job that a scheduler starts; then there is no Template. JobData is its text where it is another than the recorded one. Spec gives it
+	// pinned, with the id of the new run.
+	Job     *schema.JobSpec
+	JobData []byte
+	Spec    func(id schema.RunID) ([]byte, error)
 }
 
 // Result is what recording gave. Code is the exit code to return: the command's own, or 0 for a planned job.

@@ -3,6 +3,7 @@ package rerun
 import (
 	"context"
 
+	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -30,9 +31,28 @@ type Datasets interface {
 	PlaceDataset(ctx context.Context, pin schema.DatasetPin, at, dest string, copy bool, progress schema.Progress) error
 }
 
-// Recording records and runs the prepared work as a new run. Implemented by recorder, adapted by cmd/runpin. code is the command's exit code.
+// Recording records the prepared work as a new run. Implemented by recorder, adapted by cmd/runpin.
 type Recording interface {
+	// Record runs the command, too. code is its exit code.
 	Record(ctx context.Context, prepared Prepared) (run schema.Run, code int, err error)
+	// Plan writes a job down before it is handed to a scheduler. An error means that nothing was written.
+	Plan(ctx context.Context, prepared Prepared) (PlannedJob, error)
+}
+
+// PlannedJob is a job that has been written down as a new run.
+type PlannedJob interface {
+	ID() schema.RunID
+	Spec() []byte // pinned, with the id of the new run
+	// Submitted says what the scheduler calls it. With follow somebody stays with it: until stop is called the run is vouched for.
+	Submitted(ctx context.Context, launched schema.Launched, follow bool) (stop func(), err error)
+	// Refused says that it was never started.
+	Refused(ctx context.Context, cause error)
+}
+
+// Collecting writes down what became of a job that a scheduler ran: what ran, where, and how it ended. Implemented by recorder/collect, adapted by cmd/runpin.
+type Collecting interface {
+	// Collect gives the run as it is afterwards. An error of kind Drift says that something else ran than what is pinned; the run is given all the same.
+	Collect(ctx context.Context, run schema.RunID, launched schema.Launched, outcome launch.Outcome) (schema.Run, error)
 }
 
 // Saver keeps reports; the verdict is one.
@@ -60,4 +80,10 @@ type Prepared struct {
 	Relaxed  []schema.Reason
 	Withheld []schema.Withheld
 	Secrets  map[string]string
+
+	// Job is the recorded spec of a run that a scheduler starts; Template, Root and what goes with them are then empty. JobData is its text where the user set
+	// something in it, nil where it is the recorded one. Spec gives it pinned, with the id of the new run.
+	Job     *schema.JobSpec
+	JobData []byte
+	Spec    func(id schema.RunID) ([]byte, error)
 }

@@ -15,55 +15,37 @@ type PreflightOptions struct {
 	Deep bool
 }
 
-// Preflight asks, for every pin of the run and all at once, whether it can still be had. It writes nothing. The order is that of the record: images, code,
-// data sets.
+// Question asks for the state of one thing that a rerun needs. Two questions with the same key have the same answer, whatever the runs call the pin: over a
+// whole history each is asked once.
+type Question struct {
+	Pin string      // what the run calls it: "image:main"
+	Ref schema.Text // as the run wrote it
+	Key string
+	Ask func(ctx context.Context) schema.Availability
+}
+
+// Answered gives an answer to the question in the words of the run.
+func (q Question) Answered(a schema.Availability) schema.Availability {
+	a.Pin = q.Pin
+	if q.Ref != "" {
+		a.Ref = q.Ref
+	}
+	return a
+}
+
+// Preflight asks, for everything that the run needs and all at once, whether it can still be had. It writes nothing. The order is that of [Rerunner.Questions].
 func (r *Rerunner) Preflight(ctx context.Context, run schema.Run, opts PreflightOptions) []schema.Availability {
-	var checks []func() schema.Availability
-	for _, pin := range run.Images {
-		checks = append(checks, func() schema.Availability {
-			if pin.Pullable() == "" && pin.ConfigDigest == "" && pin.FileDigest == "" {
-				return neverPinned("image:"+pin.Name, pin.Ref, pin.Reasons)
-			}
-			a := r.Images.CheckImage(ctx, pin)
-			a.Pin = "image:" + pin.Name
-			return a
-		})
-	}
-	for _, pin := range run.Code {
-		checks = append(checks, func() schema.Availability {
-			if pin.Commit == "" && pin.Tree == "" && pin.Script == nil {
-				return neverPinned("code:"+pin.Name, pin.Ref, pin.Reasons)
-			}
-			a := r.Code.CheckCode(ctx, pin, r.Blobs)
-			a.Pin = "code:" + pin.Name
-			return a
-		})
-	}
-	for _, pin := range run.Datasets {
-		checks = append(checks, func() schema.Availability {
-			if pin.ContentDigest == "" && pin.VersionID == "" {
-				return neverPinned("dataset:"+pin.Name, pin.URI, pin.Reasons)
-			}
-			a := r.Datasets.CheckDataset(ctx, pin, opts.At[pin.Name], opts.Deep)
-			a.Pin = "dataset:" + pin.Name
-			return a
-		})
-	}
-	found := make([]schema.Availability, len(checks))
+	return ask(ctx, r.Questions(run, opts))
+}
+
+func ask(ctx context.Context, questions []Question) []schema.Availability {
+	found := make([]schema.Availability, len(questions))
 	var wg sync.WaitGroup
-	for i, check := range checks {
-		wg.Go(func() { found[i] = check() })
+	for i, q := range questions {
+		wg.Go(func() { found[i] = q.Answered(q.Ask(ctx)) })
 	}
 	wg.Wait()
 	return found
-}
-
-func neverPinned(pin string, ref schema.Text, reasons []schema.Reason) schema.Availability {
-	a := schema.Availability{Pin: pin, Ref: ref, State: schema.StateGone, How: "record", Reason: "it was not pinned when the run was recorded"}
-	if len(reasons) > 0 {
-		a.Reason += ": " + reasons[0].Text
-	}
-	return a
 }
 
 // Blocking joins an error for each pin that cannot be used; needed, when not nil, limits it to those pins.

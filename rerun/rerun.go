@@ -3,11 +3,14 @@ package rerun
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/runpin/runpin/rerun/jobspec"
+	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -18,7 +21,12 @@ type Rerunner struct {
 	Datasets Datasets
 	Blobs    schema.BlobSource
 	Record   Recording
+	Collect  Collecting
 	Saver    Saver
+	// Scheduler finds what job specs are handed to, by the name of the place.
+	Scheduler func(on string) (launch.Batch, error)
+	// Reader reads recorded job specs.
+	Reader jobspec.Reader
 	// Determining picks the environment variables that can determine a result.
 	Determining func(environ, extra []string) map[string]schema.Text
 	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
@@ -34,26 +42,30 @@ type Request struct {
 	_ struct{}
 
 	Run     schema.Run
-	On      string            // local, podman or docker; "" for where it ran
+	On      string            // local, podman, docker, slurm or kubernetes; "" for where it ran
 	Dir     string            // where to restore; must be absent or empty
 	Set     []Setting         // --set K=V
 	At      map[string]string // --at NAME=URI: where a data set lives now; proved by digest
 	Secrets map[string]string // --secret NAME=@FILE
 	Deep    bool              // read every byte of every data set, whatever the stat cache says
 	Environ []string
+	Name    string    // of a job's object; "" for one made from the old name
+	Detach  bool      // of a job: submit it, and leave
+	Keep    bool      // of a job: leave its objects where they are when it has ended
+	Output  io.Writer // what a job prints
 	Tolerances
 }
 
-// Result is what a rerun gave.
+// Result is what a rerun gave. Verdict is nil where the job was left running.
 type Result struct {
 	Run       schema.Run
-	Verdict   schema.Verdict
+	Verdict   *schema.Verdict
 	Preflight []schema.Availability
 	Dir       string
 }
 
-// Execute establishes that everything the run needs can be had, restores it into a fresh directory, runs it and compares. Nothing is written and nothing
-// started when a pin is gone or changed: the error then names every such pin (errors.Join).
+// Execute establishes that everything the run needs can be had, restores it into a fresh directory, runs it and compares; a job is handed to its scheduler and
+// followed instead. Nothing is written and nothing started when a pin is gone or changed: the error then names every such pin (errors.Join).
 func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	result := Result{Dir: req.Dir}
 	prepared, err := r.plan(req)
@@ -67,6 +79,9 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if err := Blocking(result.Preflight, r.needs(req.Run, prepared)); err != nil {
 		return result, err
 	}
+	if prepared.Job != nil {
+		return r.executeJob(ctx, req, prepared, result)
+	}
 	if err := r.restore(ctx, req, &prepared); err != nil {
 		return result, err
 	}
@@ -77,8 +92,13 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if ctx.Err() != nil {
 		return result, interrupted() // how a run that was cut short compares says nothing
 	}
-	result.Verdict = Judge(req.Run, result.Run, req.Tolerances)
-	return result, r.SaveVerdict(ctx, result.Run.ID, &result.Verdict)
+	return r.judge(ctx, req, result)
+}
+
+func (r *Rerunner) judge(ctx context.Context, req Request, result Result) (Result, error) {
+	verdict := Judge(req.Run, result.Run, req.Tolerances)
+	result.Verdict = &verdict
+	return result, r.SaveVerdict(ctx, result.Run.ID, &verdict)
 }
 
 func interrupted() error {
@@ -91,10 +111,10 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	refuse := func(kind schema.Kind, hint, format string, args ...any) (Prepared, error) {
 		return Prepared{}, &schema.Error{Op: "rerun", Kind: kind, Subject: "run " + run.ID.Short(), Err: fmt.Errorf(format, args...), Hint: hint}
 	}
+	if len(run.CommandTemplate) == 0 && run.Job != nil {
+		return r.planJob(req)
+	}
 	if len(run.CommandTemplate) == 0 {
-		if run.Job != nil {
-			return refuse(schema.Invalid, "runpin rerun "+run.ID.Short()+" prints its pinned spec, ready to submit", "it was recorded from a job spec and has no command to execute here")
-		}
 		return refuse(schema.Gone, "", "its record has no command")
 	}
 	if run.Status == schema.Planned || run.Status == schema.Running {
@@ -141,8 +161,14 @@ func chooseLauncher(p *Prepared, on string) error {
 	}
 	engine := on == "podman" || on == "docker"
 	switch {
-	case on != "local" && !engine:
-		return refuse("places: local, podman, docker", "cannot run on %q", on)
+	case on == "kubernetes":
+		return refuse("print it as a job for the cluster: runpin rerun "+p.Of.ID.Short()+" --as job", "it was recorded from a command, and a cluster takes job specs")
+	case on != "local" && on != "slurm" && !engine:
+		return refuse("places: local, podman, docker, slurm, kubernetes", "cannot run on %q", on)
+	case on == "slurm" && was == "local" && !p.startsContainerItself():
+		p.Launcher = on
+		p.Relaxed = append(p.Relaxed, schema.Reason{Code: "moved-to-slurm", Subject: "launcher", Text: "the original ran on a machine; this rerun runs on a node of Slurm"})
+		return nil
 	case p.startsContainerItself():
 		if on == "local" {
 			p.Launcher = was
@@ -176,13 +202,15 @@ func (p *Prepared) startsContainerItself() bool {
 }
 
 // InContainer reports whether runpin itself starts the engine.
-func (p *Prepared) InContainer() bool { return p.Launcher != "local" && !p.startsContainerItself() }
+func (p *Prepared) InContainer() bool {
+	return (p.Launcher == "podman" || p.Launcher == "docker") && !p.startsContainerItself()
+}
 
 func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 	needed := map[string]bool{}
 	for _, i := range run.Images {
 		hidden := slices.ContainsFunc(i.Reasons, func(r schema.Reason) bool { return r.Code == "unpinned-container" })
-		if p.InContainer() || p.startsContainerItself() || hidden {
+		if p.Job != nil || p.InContainer() || p.startsContainerItself() || hidden {
 			needed["image:"+i.Name] = true
 		}
 	}
@@ -192,6 +220,7 @@ func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 	for _, d := range run.Datasets {
 		needed["dataset:"+d.Name] = true
 	}
+	needed["job"] = true
 	return needed
 }
 

@@ -13,12 +13,14 @@ import (
 
 // world implements the ports with what the tests need.
 type world struct {
-	checks   map[string]schema.Availability
-	restored func(dir string) error
-	placed   map[string]string
-	prepared *Prepared
-	outcome  func(p Prepared) schema.Run
-	saved    []schema.Report
+	checks    map[string]schema.Availability
+	restored  func(dir string) error
+	placed    map[string]string
+	prepared  *Prepared
+	outcome   func(p Prepared) schema.Run
+	saved     []schema.Report
+	job       *writtenJob
+	collected error
 }
 
 func (w *world) CheckImage(_ context.Context, p schema.ImagePin) schema.Availability {
@@ -49,6 +51,13 @@ func (w *world) PlaceDataset(_ context.Context, p schema.DatasetPin, _, dest str
 func (w *world) Record(_ context.Context, p Prepared) (schema.Run, int, error) {
 	w.prepared = &p
 	return w.outcome(p), 0, nil
+}
+func (w *world) Plan(_ context.Context, p Prepared) (PlannedJob, error) {
+	w.prepared = &p
+	id := schema.NewRunID(time.Now())
+	spec, err := p.Spec(id)
+	w.job = &writtenJob{id: id, spec: spec}
+	return w.job, err
 }
 func (w *world) Save(_ context.Context, r schema.Report) error {
 	w.saved = append(w.saved, r)

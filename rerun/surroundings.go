@@ -46,6 +46,9 @@ func (p *Prepared) writeSecretFiles(dir string) error {
 // linkInterpreter lets a command that names its program by a path in the checkout which is no code (.venv/bin/python) find the one that is there now. It is
 // part of the environment, not of the code: the record of the new run says so, and what is installed in it is compared.
 func (p *Prepared) linkInterpreter(dir string) {
+	if len(p.Template) == 0 { // a batch script
+		return
+	}
 	program := p.Template[0]
 	program = strings.TrimPrefix(program, "{code_root}/")
 	if p.Of.WorkDir == nil || filepath.IsAbs(program) || !strings.ContainsRune(program, '/') || !filepath.IsLocal(filepath.FromSlash(program)) {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,10 +22,8 @@ With --as it writes a run that was recorded from a command in another form: what
 
 ` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train",
 			"runpin rerun latest --as shell > again.sh"),
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "execute", Usage: "restore, run, compare, and record a new run"},
-			&cli.StringFlag{Name: "on", Usage: "`WHERE` to run: local, podman, docker (default: as recorded)"},
-			&cli.StringFlag{Name: "workdir", Usage: "restore into `DIR`, which must not exist or be empty (default: a fresh one in the cache)"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the pinned spec to `FILE`"},
 			&cli.BoolFlag{Name: "no-stamp", Usage: "do not write the run's id into the pinned spec"},
 			&cli.BoolFlag{Name: "resubmit", Usage: "make the spec fit to be submitted again: without what the server set, and under a new name (always so for an object read from a cluster)"},
@@ -35,11 +31,9 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a spec that is printed also field.PATH"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
 			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},
-			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
-			&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			jsonFlag(),
-		}, renderFlags()...),
+		}, executeFlags(), renderFlags()),
 		Action: func(c *cli.Context) error {
 			mode := forReading
 			if c.Bool("execute") {
@@ -73,7 +67,7 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if err != nil {
 		return err
 	}
-	for _, flag := range []string{"at", "workdir", "on", "tolerance", "deep"} {
+	for _, flag := range append(flagNames(executeFlags()), "at") {
 		if c.IsSet(flag) {
 			return usageError("add --execute", "--%s is for a rerun that is executed", flag)
 		}
@@ -106,70 +100,6 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 		env.say("this is the pinned spec; nothing was started")
 	}
 	return nil
-}
-
-func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
-	defer survivePipe()()
-	req, err := executeRequest(env, c, run)
-	if err != nil {
-		return err
-	}
-	if !c.IsSet("workdir") {
-		if req.Dir, err = freshDir(env, run.ID); err != nil {
-			return err
-		}
-	}
-	env.say("rerunning %s in %s", run.ID, req.Dir)
-	result, err := w.rerunner.Execute(c.Context, req)
-	w.progress.clear()
-	if err != nil {
-		if !c.IsSet("workdir") {
-			_ = os.Remove(req.Dir) // when it was refused there is nothing in it
-		}
-		return err
-	}
-	if c.Bool("json") {
-		if err := env.printJSON(rerunJSON{Run: result.Run.ID, Of: run.ID, Verdict: result.Verdict, Pins: result.Preflight, Dir: result.Dir}); err != nil {
-			return err
-		}
-	} else {
-		env.showVerdict(result.Run, result.Verdict)
-		fmt.Fprintln(env.Out, result.Run.ID)
-	}
-	return verdictStatus(result.Verdict)
-}
-
-// rerunJSON is what `rerun --execute --json` prints.
-type rerunJSON struct {
-	Run     schema.RunID          `json:"run"`
-	Of      schema.RunID          `json:"rerun_of"`
-	Verdict schema.Verdict        `json:"verdict"`
-	Pins    []schema.Availability `json:"pins"`
-	Dir     string                `json:"dir"`
-}
-
-func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request, err error) {
-	req.Run, req.On, req.Dir, req.Deep, req.Environ = run, c.String("on"), c.String("workdir"), c.Bool("deep"), env.Environ()
-	if req.Dir != "" {
-		if req.Dir, err = filepath.Abs(req.Dir); err != nil {
-			return req, err
-		}
-	}
-	if req.Set, err = readSettings(c); err != nil {
-		return req, err
-	}
-	if req.At, err = keyValues("at", c.StringSlice("at")); err != nil {
-		return req, err
-	}
-	if req.Secrets, err = readSecrets(c); err != nil {
-		return req, err
-	}
-	tolerances, err := keyValues("tolerance", c.StringSlice("tolerance"))
-	if err != nil {
-		return req, err
-	}
-	req.Tolerances, err = parseTolerances(tolerances)
-	return req, err
 }
 
 func readSettings(c *cli.Context) (settings []rerun.Setting, err error) {
@@ -220,54 +150,4 @@ func parseTolerances(given map[string]string) (rerun.Tolerances, error) {
 		out.Metrics[name] = t
 	}
 	return out, nil
-}
-
-// freshDir names a directory for a rerun that does not exist yet.
-func freshDir(env *Env, id schema.RunID) (string, error) {
-	base := env.cacheDir()
-	if base == "" {
-		base = filepath.Join(os.TempDir(), "runpin")
-	}
-	base = filepath.Join(base, "reruns")
-	if err := os.MkdirAll(base, 0o700); err != nil {
-		return "", &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
-	}
-	return os.MkdirTemp(base, strings.ToLower(id.Short())+"-")
-}
-
-// showVerdict tells a person on stderr how the rerun went; stdout has the new run's id.
-func (e *Env) showVerdict(run schema.Run, v schema.Verdict) {
-	colors := map[schema.Result]string{schema.Identical: green, schema.Equivalent: green, schema.Differs: red, schema.CannotBeCompared: yellow}
-	text := "verdict: " + e.paint(e.Err, colors[v.Result], string(v.Result))
-	if v.Cause != "" {
-		text += ": " + v.Cause
-	}
-	e.say("%s", text)
-	for _, o := range v.Outputs {
-		line := fmt.Sprintf("output %s: %s", o.Name, o.Result)
-		if o.Result == schema.Identical {
-			line += " " + o.Want.Short()
-		} else if o.Want != "" && o.Got != "" {
-			line += fmt.Sprintf(" (%s, was %s)", o.Got.Short(), o.Want.Short())
-		}
-		e.say("  %s", line)
-	}
-	for _, m := range v.Metrics {
-		if m.Result != schema.Identical {
-			e.say("  metric %s: %s (%s, was %s)", m.Name, m.Result, orNone(string(m.Got)), m.Want)
-		}
-	}
-	for _, r := range run.Relaxed {
-		e.say("  relaxed: %s %s", r.Subject, r.Text)
-	}
-}
-
-func verdictStatus(v schema.Verdict) error {
-	switch v.Result {
-	case schema.Differs:
-		return &statusOnly{exitDifferent}
-	case schema.CannotBeCompared:
-		return &statusOnly{exitNotComparable}
-	}
-	return nil
 }

@@ -29,7 +29,7 @@ func renderFlags() []cli.Flag {
 // checkRenderFlags refuses flags that would be passed over.
 func checkRenderFlags(c *cli.Context) error {
 	if c.IsSet("as") {
-		for _, flag := range []string{"execute", "workdir", "on", "tolerance", "deep", "json"} {
+		for _, flag := range append(flagNames(executeFlags()), "execute", "json") {
 			if c.IsSet(flag) {
 				return usageError("", "--%s has no meaning beside --as", flag)
 			}

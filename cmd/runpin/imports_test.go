@@ -46,10 +46,10 @@ var rooms = []room{
 	{path: "recorder/mlflow", may: []string{"schema", "=recorder", "recorder/redact"}, barred: terminal},
 	{path: "recorder/release", may: []string{"schema", "=recorder", "recorder/registry"}, barred: terminal},
 	{path: "store", may: []string{"schema"}, barred: terminal},
-	{path: "rerun", may: []string{"schema", "rerun/jobspec"}, barred: slices.Concat(terminal, network)},
+	{path: "rerun", may: []string{"schema", "rerun/jobspec", "=rerun/launch"}, barred: slices.Concat(terminal, network)},
 	{path: "rerun/jobspec", may: []string{"schema"}, barred: slices.Concat(terminal, network)},
 	{path: "rerun/render", may: []string{"schema", "rerun/jobspec"}, barred: slices.Concat(terminal, network)},
-	{path: "rerun/launch", may: []string{"schema", "=rerun"}, barred: terminal},
+	{path: "rerun/launch", may: []string{"schema"}, barred: terminal},
 	{path: "cmd/runpin", may: []string{"schema", "recorder", "store", "rerun"}},
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,9 +21,6 @@ import (
 	"github.com/runpin/runpin/recorder/process"
 	"github.com/runpin/runpin/recorder/registry"
 	"github.com/runpin/runpin/rerun"
-	"github.com/runpin/runpin/rerun/launch"
-	"github.com/runpin/runpin/rerun/launch/container"
-	"github.com/runpin/runpin/rerun/launch/local"
 	"github.com/runpin/runpin/schema"
 	"github.com/runpin/runpin/store"
 )
@@ -77,14 +73,13 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	w.recorder = &recorder.Recorder{
 		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Specs: specReader{}, Pinner: specReader{},
 		Environment: environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")}),
-		Launchers: map[string]recorder.Launcher{"local": launcher{local.New()}, "podman": &engine{env: env, name: "podman", insecure: insecure(c)},
-			"docker": &engine{env: env, name: "docker", insecure: insecure(c)}},
-		Saver: w.store, Fallback: fallback, Beat: w.store, Blobs: w.store, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, Determining: environment.Determining,
+		Launchers:   launchers(env, c),
+		Saver:       w.store, Fallback: fallback, Beat: w.store, Blobs: w.store, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, Determining: environment.Determining,
 		NewLease: w.store.lease, Version: version, Host: env.host(), StoreName: location, StoreDirs: storeDirs(location), CI: env.submission(), Now: env.Now,
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{
-		Images: images, Code: codes, Datasets: datasets, Blobs: w.store, Record: recording{w}, Saver: w.store, Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
+		Images: images, Code: codes, Datasets: datasets, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
 	}
 	return w, nil
@@ -169,76 +164,4 @@ func (w *wiring) runs(c *cli.Context, min, max int) ([]schema.Run, error) {
 		failures = append(failures, err)
 	}
 	return runs, errors.Join(failures...)
-}
-
-// launcher lets the launchers of rerun serve recorder: the two requests are the same, field for field.
-type launcher struct{ inner launch.Launcher }
-
-func (l launcher) Launch(ctx context.Context, job recorder.LaunchRequest) (recorder.Exit, error) {
-	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, Started: job.Started}
-	for _, m := range job.Mounts {
-		converted.Mounts = append(converted.Mounts, launch.Mount(m))
-	}
-	exit, err := l.inner.Launch(ctx, converted)
-	var start *launch.StartError
-	if errors.As(err, &start) {
-		return recorder.Exit(exit), &codedError{start.Code, start.Err}
-	}
-	return recorder.Exit(exit), err
-}
-
-// engine is a container engine that is looked up when it is first needed.
-type engine struct {
-	env      *Env
-	name     string
-	insecure []string
-	found    *container.Launcher
-}
-
-func (e *engine) look() (*container.Launcher, error) {
-	if e.found != nil {
-		return e.found, nil
-	}
-	var err error
-	e.found, err = container.New(e.name, container.Options{Progress: e.env.Err})
-	return e.found, err
-}
-
-func (e *engine) Launch(ctx context.Context, job recorder.LaunchRequest) (recorder.Exit, error) {
-	found, err := e.look()
-	if err != nil {
-		return recorder.Exit{}, &codedError{exitRefused, err}
-	}
-	return launcher{found}.Launch(ctx, job)
-}
-
-// EnsureImage implements recorder.ImageEnsurer.
-func (e *engine) EnsureImage(ctx context.Context, ref string, config schema.Digest) error {
-	found, err := e.look()
-	if err != nil {
-		return err
-	}
-	host, _, _ := strings.Cut(ref, "/")
-	return found.EnsureImage(ctx, ref, config, registry.Loopback(host) || slices.Contains(e.insecure, host))
-}
-
-// recording lets recorder serve rerun.
-type recording struct{ w *wiring }
-
-func (r recording) Record(ctx context.Context, p rerun.Prepared) (schema.Run, int, error) {
-	req := recorder.Request{Name: "", Project: p.Of.Project, User: r.w.env.user(), Command: p.Template, WorkDir: p.Root, Environ: p.Environ,
-		Stdin: r.w.env.In, Stdout: r.w.env.Err, Stderr: r.w.env.Err, // stdout is the answer's: the new run's id
-		Rerun: &recorder.Given{Of: p.Of.ID, Images: p.Images, Code: p.Code, Datasets: p.Datasets, Outputs: p.Outputs, Metrics: p.Metrics, Root: p.Root,
-			WorkDir: p.WorkDir, Template: p.Template, Paths: p.Paths, Sources: p.Sources, Params: p.Params, Vars: p.Vars, Launcher: p.Launcher, Relaxed: p.Relaxed,
-			Withheld: p.Withheld, Secrets: p.Secrets}}
-	if p.InContainer() {
-		req.In = p.Launcher
-	}
-	result, err := r.w.recorder.Record(ctx, req)
-	var coded *codedError
-	if errors.As(err, &coded) && coded.code != exitRefused { // 126 and 127 are for record; here something that the run needs is missing
-		err = &schema.Error{Op: "rerun", Kind: schema.Gone, Subject: "command", Err: coded.err,
-			Hint: "install it as it was; a directory such as .venv is part of the machine, not of the recorded code"}
-	}
-	return result.Run, result.Code, err
 }

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/runpin/runpin/recorder"
+	"github.com/runpin/runpin/recorder/collect"
+	"github.com/runpin/runpin/recorder/collect/kubernetes"
+	"github.com/runpin/runpin/recorder/collect/slurm"
+	"github.com/runpin/runpin/rerun"
+	"github.com/runpin/runpin/rerun/launch"
+	"github.com/runpin/runpin/schema"
+)
+
+// recording lets recorder serve rerun.
+type recording struct{ w *wiring }
+
+func (r recording) request(p rerun.Prepared) recorder.Request {
+	req := recorder.Request{Project: p.Of.Project, User: r.w.env.user(), Command: p.Template, WorkDir: p.Root, Environ: p.Environ,
+		Stdin: r.w.env.In, Stdout: r.w.env.Err, Stderr: r.w.env.Err, // stdout is the answer's: the new run's id
+		Rerun: &recorder.Given{Of: p.Of.ID, Images: p.Images, Code: p.Code, Datasets: p.Datasets, Outputs: p.Outputs, Metrics: p.Metrics, Root: p.Root,
+			WorkDir: p.WorkDir, Template: p.Template, Paths: p.Paths, Sources: p.Sources, Params: p.Params, Vars: p.Vars, Launcher: p.Launcher, Relaxed: p.Relaxed,
+			Withheld: p.Withheld, Secrets: p.Secrets, Job: p.Job, JobData: p.JobData, Spec: p.Spec}}
+	if p.InContainer() {
+		req.In = p.Launcher
+	}
+	if p.Job != nil {
+		req.Job = &recorder.Job{Path: string(p.Job.Path.Typed)}
+	}
+	return req
+}
+
+// Record implements rerun.Recording.
+func (r recording) Record(ctx context.Context, p rerun.Prepared) (schema.Run, int, error) {
+	result, err := r.w.recorder.Record(ctx, r.request(p))
+	var coded *codedError
+	if errors.As(err, &coded) && coded.code != exitRefused { // 126 and 127 are for record; here something that the run needs is missing
+		err = &schema.Error{Op: "rerun", Kind: schema.Gone, Subject: "command", Err: coded.err,
+			Hint: "install it as it was; a directory such as .venv is part of the machine, not of the recorded code"}
+	}
+	return result.Run, result.Code, err
+}
+
+// Plan implements rerun.Recording.
+func (r recording) Plan(ctx context.Context, p rerun.Prepared) (rerun.PlannedJob, error) {
+	planned, err := r.w.recorder.Plan(ctx, r.request(p))
+	if err != nil {
+		return nil, err
+	}
+	return plannedJob{planned}, nil
+}
+
+type plannedJob struct{ *recorder.Planned }
+
+func (p plannedJob) ID() schema.RunID { return p.Run.ID }
+func (p plannedJob) Spec() []byte     { return p.Pinned }
+func (p plannedJob) Refused(ctx context.Context, cause error) {
+	p.Unsubmitted(ctx, cause)
+}
+
+// jobCollecting lets recorder/collect serve rerun: what `finish --pod` and `finish --slurm` do.
+type jobCollecting struct{ w *wiring }
+
+// Collect implements rerun.Collecting. Where the scheduler tells nothing of the tries, its word on the end is all there is.
+func (j jobCollecting) Collect(ctx context.Context, id schema.RunID, launched schema.Launched, outcome launch.Outcome) (schema.Run, error) {
+	w := j.w
+	docs, err := w.store.Documents(ctx, id)
+	if err != nil {
+		return schema.Run{}, err
+	}
+	planned, err := schema.Fold(docs)
+	if err != nil {
+		return schema.Run{}, err
+	}
+	told, unread := j.tries(ctx, launched, outcome, docs)
+	if unread != nil {
+		w.env.warn("what %s tells of %s could not be read: %v", launched.On, launched.Job, unread)
+	}
+	report := schema.Report{Documents: told.documents}
+	if launched.On == "slurm" {
+		event, blobs := w.recorder.CollectOutputs(ctx, planned)
+		if len(event.Outputs)+len(event.Metrics) > 0 {
+			doc := w.event(id)
+			doc.Reporter.Kind, doc.Kind, doc.Output = "collector", schema.KindOutput, &event
+			report.Documents = append(report.Documents, doc)
+		}
+		report.Blobs = blobs
+	}
+	sofar, err := schema.Fold(append(append([]schema.Document(nil), docs...), report.Documents...))
+	if err != nil {
+		return schema.Run{}, err
+	}
+	if !sofar.Status.Ended() {
+		doc := w.event(id)
+		doc.Reporter.Kind, doc.Kind = "collector", schema.KindStatus
+		code := outcome.Exit.Code
+		doc.Status = &schema.StatusChange{To: schema.Succeeded, Finished: doc.At, ExitCode: &code, Signal: outcome.Exit.Signal, Why: outcome.Why}
+		if code != 0 {
+			doc.Status.To = schema.Failed
+		}
+		doc.Status.Fingerprint, _ = sofar.Fingerprinted()
+		report.Documents = append(report.Documents, doc)
+	}
+	if err := w.store.Save(ctx, report); err != nil {
+		return schema.Run{}, err
+	}
+	run, err := w.store.Run(ctx, id)
+	return run, errors.Join(err, errors.Join(collect.Drifts(&run)...))
+}
+
+func (j jobCollecting) tries(ctx context.Context, launched schema.Launched, outcome launch.Outcome, docs []schema.Document) (collected, error) {
+	if launched.On == "slurm" {
+		tries, err := slurm.Ask(ctx, launched.Job)
+		if err != nil {
+			return collected{}, err
+		}
+		return j.w.collect(ctx, "slurm", tries, docs, onceInterval)
+	}
+	if len(outcome.Pods) == 0 {
+		return collected{}, nil
+	}
+	pods, err := kubernetes.ReadPods(bytes.NewReader(outcome.Pods), launched.Job)
+	if err != nil {
+		return collected{}, err
+	}
+	return j.w.collect(ctx, "kubernetes", kubernetes.Tries(pods), docs, onceInterval)
+}
