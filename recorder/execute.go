@@ -30,7 +30,11 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	ended := make(chan struct{})
 	background.Go(func() { p.observeEnvironment(quiet, ended) })
 	stopBeat := p.keepBeating(quiet, &background)
-	exit, err := launcher.Launch(quiet, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
+	launching := quiet
+	if _, remote := launcher.(RemoteLauncher); remote {
+		launching = ctx
+	}
+	exit, err := launcher.Launch(launching, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
 		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts})
 	close(ended)
 	stopBeat()
@@ -79,6 +83,12 @@ type seenEnvironment struct {
 func (p *Planned) lookAround(ctx context.Context) {
 	if p.r.Environment == nil || len(p.req.Command) == 0 {
 		return
+	}
+	if g := p.req.Rerun; g != nil {
+		if _, remote := p.r.Launchers[g.Launcher].(RemoteLauncher); remote {
+			p.Run.Reasons = append(p.Run.Reasons, schema.Reason{Code: "environment-unread", Subject: "environment", Text: "the command runs on another machine (" + g.Launcher + "), which was not looked at"})
+			return
+		}
 	}
 	seen := make(chan seenEnvironment, 1)
 	p.environment = seen

@@ -44,6 +44,9 @@ func (p *Planned) takeGiven() error {
 		}
 	} else {
 		place.env = req.Environ
+		if _, remote := p.r.Launchers[given.Launcher].(RemoteLauncher); remote {
+			place.launcher = given.Launcher
+		}
 		maps.Copy(values, given.Paths)
 		for name, at := range given.Paths {
 			if !filepath.IsAbs(at) {

@@ -215,7 +215,8 @@ func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 		}
 	}
 	for _, c := range run.Code {
-		needed["code:"+c.Name] = true
+		// A job in a cluster gets its code from its image or fetches it; a checkout that was named beside it is not put back.
+		needed["code:"+c.Name] = p.Job == nil || p.Launcher != "kubernetes" || c.Root == nil
 	}
 	for _, d := range run.Datasets {
 		needed["dataset:"+d.Name] = true

@@ -80,10 +80,16 @@ func (j jobCollecting) Collect(ctx context.Context, id schema.RunID, launched sc
 	}
 	report := schema.Report{Documents: told.documents}
 	if launched.On == "slurm" {
-		event, blobs := w.recorder.CollectOutputs(ctx, planned)
+		event, blobs, reasons, done := w.recorder.CollectOutputs(ctx, planned)
+		defer done()
 		if len(event.Outputs)+len(event.Metrics) > 0 {
 			doc := w.event(id)
 			doc.Reporter.Kind, doc.Kind, doc.Output = "collector", schema.KindOutput, &event
+			report.Documents = append(report.Documents, doc)
+		}
+		if len(reasons) > 0 {
+			doc := w.event(id)
+			doc.Reporter.Kind, doc.Kind, doc.Observation = "collector", schema.KindObservation, &schema.Observation{Reasons: reasons}
 			report.Documents = append(report.Documents, doc)
 		}
 		report.Blobs = blobs
