@@ -77,6 +77,7 @@ func (e *Env) showRun(run schema.Run) {
 	if run.Job != nil {
 		e.field("job", "%s (%s)", run.Job.Path.Typed, run.Job.Format)
 	}
+	e.showLaunched(run)
 	if len(run.Command) > 0 {
 		e.field("command", "%s", shellWords(schema.Strings(run.Command)))
 	}
@@ -137,6 +138,26 @@ func (e *Env) statusText(run schema.Run) string {
 		text += fmt.Sprintf(", took %s", run.Finished.Time().Sub(run.Started.Time()))
 	}
 	return text
+}
+
+// showLaunched names what runpin handed to a scheduler, and what may run that nobody follows.
+func (e *Env) showLaunched(run schema.Run) {
+	l := run.Launched
+	switch {
+	case l != nil && run.Status.Ended():
+		e.field("launched", "%s %s%s", l.On, l.Job, in(l.Place))
+	case l != nil:
+		e.field("launched", "%s %s%s, not known to have ended: runpin verify %s looks at it", l.On, l.Job, in(l.Place), run.ID.Short())
+	case run.Job != nil && run.RerunOf != "" && !run.Status.Ended():
+		e.field("launched", "%s", e.paint(e.Out, yellow, "it is not known whether it was: look for what carries "+string(run.ID)))
+	}
+}
+
+func in(place string) string {
+	if place == "" {
+		return ""
+	}
+	return " in " + place
 }
 
 func (e *Env) reasons(reasons []schema.Reason) {
