@@ -92,7 +92,7 @@ func helpCommand(env *Env) *cli.Command {
 				return err
 			}
 			if len(args) == 0 {
-				return cli.ShowAppHelp(c)
+				return printHelp(env.Out, rootCommand(c.App))
 			}
 			if text, ok := topics()[args[0]]; ok {
 				fmt.Fprintln(env.Out, text)
@@ -115,8 +115,7 @@ func helpCommand(env *Env) *cli.Command {
 }
 
 func runHelp(env *Env, c *cli.Context, args []string) error {
-	app := newApp(env)
-	return app.RunContext(c.Context, append(append([]string{"runpin"}, args...), "--help"))
+	return helpBelow(c.App, rootCommand(newApp(env)), args)
 }
 
 func topicNames() []string {

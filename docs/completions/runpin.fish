@@ -12,7 +12,6 @@ end
 complete -c runpin -n '__fish_runpin_no_subcommand' -f -l store -r -d 'where runs are kept: `PATH` of a database, spool:DIR, or https://HOST'
 complete -c runpin -n '__fish_runpin_no_subcommand' -f -l help -s h -d 'show help'
 complete -c runpin -n '__fish_runpin_no_subcommand' -f -l color -r -d '`WHEN` to use colour: auto, always, never'
-complete -c runpin -n '__fish_runpin_no_subcommand' -f -l help -s h -d 'show help'
 complete -c runpin -n '__fish_seen_subcommand_from record' -f -l help -s h -d 'show help'
 complete -r -c runpin -n '__fish_runpin_no_subcommand' -a 'record' -d 'run a command, or plan a job, and record exactly what it uses'
 complete -c runpin -n '__fish_seen_subcommand_from record' -f -l join -r -d 'report to `[RUN]`, which was planned elsewhere, as one of its ranks (default: $RUNPIN_RUN_ID)'
