@@ -73,7 +73,7 @@ func (p *Prepared) hasCheckout() bool { return len(p.Code) > 0 && p.Code[0].Root
 // executeJob hands a job to its scheduler, follows it and compares. From the moment it is written down it has a name that says which run it is, so that whatever
 // befalls this process, nothing runs that nobody knows of.
 func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, result Result) (Result, error) {
-	scheduler, err := r.Scheduler(p.Launcher)
+	scheduler, err := r.Scheduler(p.Launcher, p.Images)
 	if err != nil {
 		return result, err
 	}
@@ -85,10 +85,11 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 		return result, err
 	}
 	name := string(req.Run.Job.Path.Typed)
-	if _, err := scheduler.Plan(launch.Spec{Name: name, Data: trial, Run: req.Run.ID, Dir: req.Dir}); err != nil {
+	asked := launch.Spec{Name: name, Data: trial, Run: req.Run.ID, Dir: req.Dir}
+	if _, err := scheduler.Plan(asked); err != nil {
 		return result, err
 	}
-	if err := scheduler.Probe(ctx); err != nil {
+	if err := scheduler.Probe(ctx, asked); err != nil {
 		return result, err
 	}
 	at := req.Dir

@@ -43,7 +43,7 @@ type scheduler struct {
 }
 
 func (s *scheduler) Name() string { return "kubernetes" }
-func (s *scheduler) Probe(context.Context) error {
+func (s *scheduler) Probe(context.Context, launch.Spec) error {
 	s.calls = append(s.calls, "probe")
 	return s.probe
 }
@@ -113,7 +113,7 @@ func jobWorld() (*world, *scheduler, *Rerunner, schema.Run) {
 	s := &scheduler{wait: func(context.Context, int) (launch.Outcome, error) { return launch.Outcome{}, nil }}
 	kept := blobs{}
 	r.Blobs, r.Collect = kept, w
-	r.Scheduler = func(string) (launch.Batch, error) { return s, nil }
+	r.Scheduler = func(string, []schema.ImagePin) (launch.Batch, error) { return s, nil }
 	return w, s, r, originalJob(kept)
 }
 

@@ -23,8 +23,9 @@ type Rerunner struct {
 	Record   Recording
 	Collect  Collecting
 	Saver    Saver
-	// Scheduler finds what job specs are handed to, by the name of the place.
-	Scheduler func(on string) (launch.Batch, error)
+	// Scheduler finds what job specs are handed to, by the name of the place. images are the pins of the run: an index and the manifest of a platform in it are one
+	// image, which a digest alone does not tell.
+	Scheduler func(on string, images []schema.ImagePin) (launch.Batch, error)
 	// Reader reads recorded job specs.
 	Reader jobspec.Reader
 	// Determining picks the environment variables that can determine a result.

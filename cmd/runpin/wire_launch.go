@@ -28,25 +28,17 @@ func launchers(env *Env, c *cli.Context) map[string]recorder.Launcher {
 }
 
 // schedulerKinds are what job specs are handed to. Another is a row.
-var schedulerKinds = map[string]func(env *Env, c *cli.Context) (launch.Batch, error){}
+var schedulerKinds = map[string]func(env *Env, c *cli.Context, images []schema.ImagePin) (launch.Batch, error){}
 
-// schedulers finds a scheduler when it is first needed.
-func schedulers(env *Env, c *cli.Context) func(on string) (launch.Batch, error) {
-	found := map[string]launch.Batch{}
-	return func(on string) (launch.Batch, error) {
-		if found[on] != nil {
-			return found[on], nil
-		}
+// schedulers finds a scheduler when it is needed.
+func schedulers(env *Env, c *cli.Context) func(on string, images []schema.ImagePin) (launch.Batch, error) {
+	return func(on string, images []schema.ImagePin) (launch.Batch, error) {
 		open, known := schedulerKinds[on]
 		if !known {
 			return nil, &schema.Error{Op: "rerun", Kind: schema.Invalid, Subject: fmt.Sprintf("%q", schema.Shorten(on, 40)), Err: errors.New("is no scheduler that runpin knows"),
 				Hint: "schedulers: " + strings.Join(slices.Sorted(maps.Keys(schedulerKinds)), ", ")}
 		}
-		batch, err := open(env, c)
-		if err == nil {
-			found[on] = batch
-		}
-		return batch, err
+		return open(env, c, images)
 	}
 }
 
