@@ -3,6 +3,7 @@ package schema
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -150,6 +151,24 @@ func (c *comparing) manifests(subject string, a, b DatasetPin) {
 		return
 	}
 	c.items(subject, "files", ClassMust, true, "file", items, more)
+}
+
+// DifferentFiles lists the files in which two directories differ, by their manifests, which are read once, side by side. digestKind is of both. A manifest that
+// cannot be read is an error.
+func DifferentFiles(ctx context.Context, a, b BlobRef, digestKind string, blobs BlobSource) (items []DifferenceItem, more int, err error) {
+	var open [2]io.Reader
+	for i, ref := range []BlobRef{a, b} {
+		if ref.Bytes > maxManifestBytes {
+			return nil, 0, fmt.Errorf("a manifest has %d bytes, at most %d are read", ref.Bytes, maxManifestBytes)
+		}
+		r, err := blobs.OpenBlob(ctx, ref)
+		if err != nil {
+			return nil, 0, fmt.Errorf("a manifest could not be read: %w", err)
+		}
+		defer r.Close()
+		open[i] = io.LimitReader(r, maxManifestBytes)
+	}
+	return mergeManifests(open[0], open[1], digestKind == DirHashEscaped)
 }
 
 func mergeManifests(a, b io.Reader, escaped bool) (items []DifferenceItem, more int, err error) {

@@ -101,7 +101,7 @@ func (c *comparing) mapValues(subject string, a, b map[string]Text, class func(s
 		case sameNumber(x, y):
 			d.Class, d.Text = ClassNoise, d.Text+": the same number, written differently"
 		default:
-			d.Delta = delta(x, y)
+			d.Delta = Delta(x, y)
 		}
 		c.add(d)
 	}
@@ -158,7 +158,7 @@ func (c *comparing) outcome() {
 		}
 		d := Difference{Subject: "metrics", Field: k, Class: ClassOutcome, A: x, B: y, Text: phrase("metrics", k, x, y)}
 		if inA && inB {
-			if d.Delta = delta(x, y); d.Delta != "" {
+			if d.Delta = Delta(x, y); d.Delta != "" {
 				d.Text += " (" + d.Delta + ")"
 			}
 		}
@@ -196,8 +196,8 @@ func sameNumber(a, b Text) bool {
 	return okX && okY && x.Cmp(y) == 0
 }
 
-// delta gives b less a and the relative change, or "" where either is no number.
-func delta(a, b Text) string {
+// Delta gives b less a and the relative change, or "" where either is no number.
+func Delta(a, b Text) string {
 	x, okX := number(a)
 	y, okY := number(b)
 	if !okX || !okY {
