@@ -19,6 +19,8 @@ type Rerunner struct {
 	Blobs    schema.BlobSource
 	Record   Recording
 	Saver    Saver
+	Outputs  OutputHasher  // proves outputs before they are looked into; nil: directories are not
+	Compare  CompareRunner // nil: no compare command is run
 	// Determining picks the environment variables that can determine a result.
 	Determining func(environ, extra []string) map[string]schema.Text
 	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
@@ -77,7 +79,9 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if ctx.Err() != nil {
 		return result, interrupted() // how a run that was cut short compares says nothing
 	}
-	result.Verdict = Judge(req.Run, result.Run, req.Tolerances)
+	if result.Verdict, err = r.Judge(ctx, req.Run, result.Run, req.Tolerances, JudgeOptions{Commands: true, Dir: prepared.commandDir()}); err != nil {
+		return result, err
+	}
 	return result, r.SaveVerdict(ctx, result.Run.ID, &result.Verdict)
 }
 
@@ -104,6 +108,10 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
 		WorkDir: run.WorkDir, Template: schema.Strings(run.CommandTemplate), Params: copyTexts(run.Params), Vars: copyTexts(run.Variables),
 		Paths: map[string]string{}, Sources: map[string]string{}, Withheld: run.Withheld, Secrets: map[string]string{}}
+	if err := req.Tolerances.Check(run); err != nil {
+		return p, err
+	}
+	req.Tolerances.carry(&p)
 	if err := chooseLauncher(&p, req.On); err != nil {
 		return p, err
 	}

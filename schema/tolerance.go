@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -182,4 +183,12 @@ func exactNumber(s string) (*big.Rat, bool) {
 		return new(big.Rat).SetFloat64(f), true
 	}
 	return new(big.Rat).SetString(s)
+}
+
+// CanBeCompared reports whether a run says what a rerun of it is to be compared by: an output that is not ignored, or metrics.
+func (r Run) CanBeCompared() bool {
+	if r.MetricsFile != nil || len(r.Metrics) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(slices.Concat(r.DeclaredOutputs, r.Outputs), func(o Output) bool { return o.Compare != CompareIgnore })
 }

@@ -169,6 +169,8 @@ Looked for in the working directory and upward. A flag beats a variable beats th
   dataset: {train: data/train}
   model: {base: models/base}
   output: {model: out/model.pt}
+  tolerance: {loss: 1e-3, accuracy: 1%}   # of metrics
+  compare: {log: ignore, table: "tolerance:1e-6"}   # of outputs; a command only with --compare
   param: {epochs: "3"}
   env: [MY_SEED]
   require: [clean]

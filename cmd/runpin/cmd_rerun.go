@@ -35,7 +35,8 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a spec that is printed also field.PATH"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
 			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},
-			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
+			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%, besides or instead of what was recorded"},
+			&cli.StringSliceFlag{Name: "compare", Usage: "how an output is compared: " + compareUsage},
 			&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			jsonFlag(),
@@ -73,7 +74,7 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if err != nil {
 		return err
 	}
-	for _, flag := range []string{"at", "workdir", "on", "tolerance", "deep"} {
+	for _, flag := range []string{"at", "workdir", "on", "tolerance", "compare", "deep"} {
 		if c.IsSet(flag) {
 			return usageError("add --execute", "--%s is for a rerun that is executed", flag)
 		}
@@ -164,11 +165,7 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request
 	if req.Secrets, err = readSecrets(c); err != nil {
 		return req, err
 	}
-	tolerances, err := keyValues("tolerance", c.StringSlice("tolerance"))
-	if err != nil {
-		return req, err
-	}
-	req.Tolerances, err = parseTolerances(tolerances)
+	req.Tolerances, err = readTolerances(c)
 	return req, err
 }
 
@@ -210,18 +207,6 @@ func readSecrets(c *cli.Context) (map[string]string, error) {
 	return secrets, nil
 }
 
-func parseTolerances(given map[string]string) (rerun.Tolerances, error) {
-	out := rerun.Tolerances{Metrics: map[string]rerun.Tolerance{}}
-	for name, s := range given {
-		t, err := rerun.ParseTolerance(s)
-		if err != nil {
-			return out, err
-		}
-		out.Metrics[name] = t
-	}
-	return out, nil
-}
-
 // freshDir names a directory for a rerun that does not exist yet.
 func freshDir(env *Env, id schema.RunID) (string, error) {
 	base := env.cacheDir()
@@ -233,41 +218,4 @@ func freshDir(env *Env, id schema.RunID) (string, error) {
 		return "", &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
 	}
 	return os.MkdirTemp(base, strings.ToLower(id.Short())+"-")
-}
-
-// showVerdict tells a person on stderr how the rerun went; stdout has the new run's id.
-func (e *Env) showVerdict(run schema.Run, v schema.Verdict) {
-	colors := map[schema.Result]string{schema.Identical: green, schema.Equivalent: green, schema.Differs: red, schema.CannotBeCompared: yellow}
-	text := "verdict: " + e.paint(e.Err, colors[v.Result], string(v.Result))
-	if v.Cause != "" {
-		text += ": " + v.Cause
-	}
-	e.say("%s", text)
-	for _, o := range v.Outputs {
-		line := fmt.Sprintf("output %s: %s", o.Name, o.Result)
-		if o.Result == schema.Identical {
-			line += " " + o.Want.Short()
-		} else if o.Want != "" && o.Got != "" {
-			line += fmt.Sprintf(" (%s, was %s)", o.Got.Short(), o.Want.Short())
-		}
-		e.say("  %s", line)
-	}
-	for _, m := range v.Metrics {
-		if m.Result != schema.Identical {
-			e.say("  metric %s: %s (%s, was %s)", m.Name, m.Result, orNone(string(m.Got)), m.Want)
-		}
-	}
-	for _, r := range run.Relaxed {
-		e.say("  relaxed: %s %s", r.Subject, r.Text)
-	}
-}
-
-func verdictStatus(v schema.Verdict) error {
-	switch v.Result {
-	case schema.Differs:
-		return &statusOnly{exitDifferent}
-	case schema.CannotBeCompared:
-		return &statusOnly{exitNotComparable}
-	}
-	return nil
 }

@@ -84,7 +84,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{
-		Images: images, Code: codes, Datasets: datasets, Blobs: w.store, Record: recording{w}, Saver: w.store, Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
+		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Saver: w.store, Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
 	}
 	return w, nil
@@ -230,7 +230,7 @@ func (r recording) Record(ctx context.Context, p rerun.Prepared) (schema.Run, in
 		Stdin: r.w.env.In, Stdout: r.w.env.Err, Stderr: r.w.env.Err, // stdout is the answer's: the new run's id
 		Rerun: &recorder.Given{Of: p.Of.ID, Images: p.Images, Code: p.Code, Datasets: p.Datasets, Outputs: p.Outputs, Metrics: p.Metrics, Root: p.Root,
 			WorkDir: p.WorkDir, Template: p.Template, Paths: p.Paths, Sources: p.Sources, Params: p.Params, Vars: p.Vars, Launcher: p.Launcher, Relaxed: p.Relaxed,
-			Withheld: p.Withheld, Secrets: p.Secrets}}
+			Withheld: p.Withheld, Secrets: p.Secrets, Tolerances: p.Tolerances}}
 	if p.InContainer() {
 		req.In = p.Launcher
 	}
