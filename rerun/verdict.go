@@ -91,8 +91,14 @@ func (j *judging) judge() schema.Verdict {
 		v.Cause += "; " + j.explain(&v)
 	case len(t.unknown) > 0:
 		return cannot("%s", firstOf(t.unknown))
+	case len(t.spoken) > 0 && len(t.near) == 0:
+		v.Result, v.Cause = schema.Equivalent, "the metrics are the same, and have a tolerance: they speak for what differs: "+firstOf(t.spoken)
+		v.Cause += "; " + j.explain(&v)
 	case len(t.near) > 0:
 		v.Result, v.Cause = schema.Equivalent, firstOf(t.near)
+		if len(t.spoken) > 0 {
+			v.Cause += "; the metrics speak for what differs: " + firstOf(t.spoken)
+		}
 		v.Cause += "; " + j.explain(&v)
 	case t.identical > 0:
 		v.Result = schema.Identical
@@ -129,6 +135,7 @@ func ending(r schema.Run) string {
 type tally struct {
 	identical                int
 	near, different, unknown []string
+	spoken                   []string // outputs that differ and for which metrics speak
 }
 
 func tallyOf(v schema.Verdict) tally {
@@ -147,12 +154,13 @@ func tallyOf(v schema.Verdict) tally {
 	}
 	speak := metricsSpeak(v.Metrics)
 	for _, o := range v.Outputs {
-		result, text := o.Result, "output "+outputName(o.Name, o.Rank)+": "+o.Reason
+		text := "output " + outputName(o.Name, o.Rank) + ": " + o.Reason
 		// Weights are hardly ever equal to the bit. Where nothing was said about the output itself, metrics with a tolerance speak for it, if both runs wrote it.
 		if speak && o.Result == schema.Differs && o.Compare == "" && o.Want != "" && o.Got != "" {
-			result, text = schema.Equivalent, text+", and the metrics agree within the tolerance that was given"
+			t.spoken = append(t.spoken, text)
+			continue
 		}
-		put(result, text)
+		put(o.Result, text)
 	}
 	for _, m := range v.Metrics {
 		put(m.Result, "metric "+m.Name+": "+m.Reason)

@@ -1,6 +1,7 @@
 package rerun
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -15,7 +16,7 @@ const (
 )
 
 // notRecorded is what a program can depend on without any record showing it.
-const notRecorded = "or it depends on what is not recorded: the time, random numbers without a seed, the network, a file that is no declared data set"
+const notRecorded = "the time, random numbers without a seed, the network, a file that is no declared data set"
 
 // explain says what differs between the two runs and explains another result first, and lists all that could: what the user wanted otherwise, then what
 // [schema.Compare] finds, in its order.
@@ -46,22 +47,14 @@ func (j *judging) explain(v *schema.Verdict) string {
 	if len(known) > 0 {
 		return "what differs between the runs: " + firstOf(texts(known))
 	}
-	if v.Result == schema.Equivalent {
-		return noneDiffers(v, compared)
-	}
-	if why := j.suspicion(); why != "" {
-		return why
-	}
-	if len(unproven) > 0 {
-		return "nothing recorded is known to differ, and this is not proved equal: " + firstOf(texts(unproven))
-	}
-	return noneDiffers(v, compared)
-}
-
-func noneDiffers(v *schema.Verdict, compared schema.Comparison) string {
+	suspicion := j.suspicion()
 	switch {
-	case v.SameInputs != nil && *v.SameInputs:
-		return "same inputs, different outputs: not deterministic, " + notRecorded
+	case v.SameInputs != nil && *v.SameInputs && len(unproven) == 0:
+		return "same inputs, different outputs: not deterministic, or it depends on what is not recorded: " + cmp.Or(suspicion, notRecorded)
+	case suspicion != "":
+		return "nothing recorded is known to differ; " + suspicion
+	case len(unproven) > 0:
+		return "nothing recorded is known to differ, and this is not proved equal: " + firstOf(texts(unproven))
 	case len(compared.Reasons) > 0:
 		return "nothing recorded is known to differ, and that the inputs are the same is not proved: " + roles.Replace(compared.Reasons[0].Text)
 	default:
@@ -86,7 +79,7 @@ func (j *judging) wanted() string {
 	return firstOf(all)
 }
 
-// suspicion says what is known of the original that lets its result depend on something else than its pins.
+// suspicion says what the original's record knows of inputs that it does not hold.
 func (j *judging) suspicion() string {
 	for _, o := range j.old.Outputs {
 		for _, r := range o.Reasons {

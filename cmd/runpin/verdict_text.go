@@ -83,6 +83,9 @@ func verdictLines(v schema.Verdict) (lines []string) {
 		add("ignored: %s", strings.Join(v.Ignored, ", "))
 	}
 	for i, d := range v.Suspects {
+		if len(v.Suspects) == 1 && v.Result != schema.Identical {
+			break // it stands in the cause
+		}
 		if i == shownSuspects {
 			add("… and %d more: `runpin diff` lists them", len(v.Suspects)-i+v.More)
 			break
