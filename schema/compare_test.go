@@ -119,7 +119,7 @@ noise | image:image: tag was 1.4 and is 1.5
 		"driver new":     {func(r *Run) { r.Environments[0].GPUDriver = "560.1" }, "must | environment: gpu driver major was 550 and is 560\nlikely | environment: gpu driver was 550.90.07 and is 560.1\n", ""},
 		"kernel":         {func(r *Run) { r.Environments[0].OS.Kernel = "6.2" }, "likely | environment: kernel was 6.1.0-25-amd64 and is 6.2\n", ""},
 		"node":           {func(r *Run) { r.Environments[0].Node = "node-9" }, "noise | environment: node was node-1 and is node-9\n", "The inputs are the same"},
-		"threads":        {func(r *Run) { r.Environments[0].Variables["OMP_NUM_THREADS"] = "4" }, "must | environment: variable OMP NUM THREADS was 8 and is 4\n", ""},
+		"threads":        {func(r *Run) { r.Environments[0].Variables["OMP_NUM_THREADS"] = "4" }, "must | environment: variable OMP_NUM_THREADS was 8 and is 4\n", ""},
 		"a fact":         {func(r *Run) { r.Environments[0].Facts["glibc"] = "2.40" }, "likely | environment: glibc was 2.36 and is 2.40\n", ""},
 		"lock file":      {func(r *Run) { r.Environments[0].LockFiles[0].Digest = fixedDigest("f") }, "likely | environment: 1 lock file differs: uv.lock changed\n", ""},
 		"packages":       {func(r *Run) { r.Environments[0].Interpreter.Packages.Digest = fixedDigest("f") }, "likely | packages: the installed packages differ (2 and 2)\n", ""},
