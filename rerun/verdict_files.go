@@ -150,7 +150,13 @@ func withoutPath(err error) error {
 
 // byCommand has a command look at both outputs, once each is proved to be what its run wrote.
 func (j *judging) byCommand(c *schema.OutputComparison, o, n *schema.Output, rule schema.CompareRule) {
-	c.Command = rule.Command
+	size := 0
+	for _, w := range rule.Command {
+		size += len(w)
+	}
+	if size <= maxSuspectItems*maxSuspectValue {
+		c.Command = rule.Command
+	}
 	cannot := func(format string, args ...any) {
 		c.Result, c.Reason = schema.CannotBeCompared, fmt.Sprintf(format, args...)
 	}

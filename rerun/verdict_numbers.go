@@ -85,6 +85,9 @@ const (
 	aNumber
 )
 
+// maxShownWord is how long a word of an output may be that a verdict repeats.
+const maxShownWord = 12
+
 type word struct {
 	kind   wordKind
 	text   []byte
@@ -101,7 +104,10 @@ func (w word) String() string {
 	case aNumber:
 		return string(w.text)
 	}
-	return strconv.Quote(schema.Shorten(string(w.text), 60))
+	if len(w.text) > maxShownWord {
+		return "another text" // outputs are not in the record, and what they hold could be anything
+	}
+	return strconv.Quote(string(w.text))
 }
 
 // words takes a text apart.

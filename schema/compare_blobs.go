@@ -126,31 +126,38 @@ func (m *manifestReader) next() (bool, error) {
 	return true, nil
 }
 
-// manifests lists the files in which two data sets differ. Both manifests are read once, side by side; memory does not grow with them.
-func (c *comparing) manifests(subject string, a, b DatasetPin) {
-	if c.blobs == nil || a.Manifest == nil || b.Manifest == nil {
+// manifestRef is a manifest and how it is written.
+type manifestRef struct {
+	blob *BlobRef
+	kind string
+}
+
+// manifests lists the files in which two data sets, or two outputs, differ. Both manifests are read once, side by side; memory does not grow with them.
+func (c *comparing) manifests(subject, field string, class Class, input bool, of [2]manifestRef) {
+	a, b := of[0], of[1]
+	if c.blobs == nil || a.blob == nil || b.blob == nil {
 		return
 	}
-	if a.DigestKind != b.DigestKind {
+	if a.kind != b.kind {
 		c.reason("not-compared", subject, "the manifests of "+subject+" are written differently and were not compared file by file")
 		return
 	}
-	ra := c.open(subject, a.Manifest, maxManifestBytes)
+	ra := c.open(subject, a.blob, maxManifestBytes)
 	if ra == nil {
 		return
 	}
 	defer ra.Close()
-	rb := c.open(subject, b.Manifest, maxManifestBytes)
+	rb := c.open(subject, b.blob, maxManifestBytes)
 	if rb == nil {
 		return
 	}
 	defer rb.Close()
-	items, more, err := mergeManifests(io.LimitReader(ra, maxManifestBytes), io.LimitReader(rb, maxManifestBytes), a.DigestKind == DirHashEscaped)
+	items, more, err := mergeManifests(io.LimitReader(ra, maxManifestBytes), io.LimitReader(rb, maxManifestBytes), a.kind == DirHashEscaped)
 	if err != nil {
 		c.reason("blob-unread", subject, fmt.Sprintf("the manifests of %s cannot be compared: %v", subject, err))
 		return
 	}
-	c.items(subject, "files", ClassMust, true, "file", items, more)
+	c.items(subject, field, class, input, "file", items, more)
 }
 
 // DifferentFiles lists the files in which two directories differ, by their manifests, which are read once, side by side. digestKind is of both. A manifest that

@@ -148,7 +148,10 @@ func (c *comparing) outcome() {
 	}
 	a, b := outputs(c.a), outputs(c.b)
 	for _, name := range keysOf(a, b) {
-		c.differ("outputs", name, ClassOutcome, false, a[name].result(), b[name].result())
+		x, y := a[name], b[name]
+		if c.differ("outputs", name, ClassOutcome, false, x.result(), y.result()) && x.Directory && y.Directory {
+			c.manifests("outputs", name, ClassOutcome, false, [2]manifestRef{{x.Manifest, x.DigestKind}, {y.Manifest, y.DigestKind}})
+		}
 	}
 	for _, k := range keysOf(c.a.Metrics, c.b.Metrics) {
 		x, inA := c.a.Metrics[k]

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/runpin/runpin/recorder"
+	"github.com/runpin/runpin/recorder/redact"
 	"github.com/runpin/runpin/rerun"
 	"github.com/runpin/runpin/schema"
 )
@@ -119,6 +120,9 @@ func compareCommand(s string) ([]schema.Text, error) {
 		words = append(words, "{original}", "{rerun}")
 	case original != again:
 		return nil, usageError("'command:CMD {original} {rerun}'", "the command to compare with names only one of the two outputs: %q", schema.Shorten(s, 80))
+	}
+	if kept, withheld := redact.Argv(words); len(withheld) > 0 || !slices.Equal(kept, words) {
+		return nil, usageError("let the command read it from a file or a variable", "the command to compare with looks as if it held a secret, and it is recorded")
 	}
 	return schema.Texts(words), nil
 }

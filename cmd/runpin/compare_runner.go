@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/runpin/runpin/recorder/redact"
 	"github.com/runpin/runpin/rerun"
 	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/rerun/launch/local"
@@ -85,5 +86,9 @@ func lastLine(file *os.File) string {
 		return ""
 	}
 	lines := strings.Split(strings.TrimSpace(string(tail)), "\n")
-	return schema.Shorten(strings.TrimSpace(lines[len(lines)-1]), 500)
+	line := schema.Shorten(strings.TrimSpace(lines[len(lines)-1]), 500)
+	if _, secret := redact.Content([]byte(line)); secret {
+		return "" // what it said goes into the record
+	}
+	return line
 }
