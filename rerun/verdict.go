@@ -2,6 +2,7 @@ package rerun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,7 +32,8 @@ func JudgeWith(ctx context.Context, old, new schema.Run, given Tolerances, evide
 	j := &judging{ctx: ctx, old: old, new: new, given: given, evidence: evidence}
 	v := j.judge()
 	if ctx.Err() != nil {
-		return schema.Verdict{}, interrupted()
+		return schema.Verdict{}, &schema.Error{Op: "rerun.verdict", Kind: schema.Interrupted, Subject: "run " + new.ID.Short(), Err: errors.New("interrupted while its results were compared; there is no verdict"),
+			Hint: "`runpin verify " + new.ID.Short() + "` compares them"}
 	}
 	v.Cause = sentence(v.Cause)
 	return v, nil
