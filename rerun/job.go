@@ -36,6 +36,10 @@ func (r *Rerunner) planJob(req Request) (Prepared, error) {
 	p := Prepared{Of: run, Images: append([]schema.ImagePin(nil), run.Images...), Code: append([]schema.CodePin(nil), run.Code...),
 		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
 		Params: copyTexts(run.Params), Vars: copyTexts(run.Variables), Launcher: run.Launcher, Withheld: run.Withheld, Job: &copied}
+	if err := req.Tolerances.Check(run); err != nil {
+		return p, err
+	}
+	req.Tolerances.carry(&p)
 	for i := range p.Images {
 		if len(p.Images[i].Where) > 0 {
 			p.Images[i].Use = schema.Enforced
@@ -125,7 +129,7 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 	if err != nil {
 		return result, err
 	}
-	return r.judge(ctx, req, result)
+	return r.judge(ctx, req, result, at)
 }
 
 // specOf makes the functions that give the spec, with what the user set in it.
