@@ -110,35 +110,3 @@ func (f *following) unschedulable(t *tracked, now time.Time) {
 		}
 	}
 }
-
-// fallen is how the container that brought a pod down ended.
-type fallen struct {
-	terminated
-	container string
-}
-
-// fall finds the container that brought the pod down: the main one, unless it went well and another one fell. nil when none is known to have fallen.
-func (p *pod) fall() *fallen {
-	main := p.main()
-	all := slices.Concat(p.Status.Containers, p.Status.Inits)
-	slices.SortStableFunc(all, func(a, b runtimeOf) int {
-		switch {
-		case a.Name == main && b.Name != main:
-			return -1
-		case b.Name == main && a.Name != main:
-			return 1
-		}
-		return 0
-	})
-	for _, c := range all {
-		for _, end := range []*terminated{c.State.Terminated, c.Last.Terminated} {
-			if end != nil && (end.ExitCode != 0 || end.Signal != 0) {
-				return &fallen{*end, c.Name}
-			}
-			if end != nil {
-				break // it went well since
-			}
-		}
-	}
-	return nil
-}

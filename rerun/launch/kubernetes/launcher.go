@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apischema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -129,9 +127,6 @@ type resource struct {
 	namespaced bool
 }
 
-// maxAnswer bounds one answer that is no watch and no log: a namespace with very many pods stays below it.
-const maxAnswer = 256 << 20
-
 // get reads one small answer.
 func (l *Launcher) get(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.options.Timeout)
@@ -190,73 +185,6 @@ func (l *Launcher) unknownKind(kind apischema.GroupVersionKind) error {
 
 var errNoAPI = errors.New("its answer is not one of a Kubernetes API server")
 
-// Probe asks the cluster for its version, and whether the account may follow pods. It says nothing of a spec: see [Launcher.ProbeSpec].
-func (l *Launcher) Probe(ctx context.Context) error {
-	data, err := l.get(ctx, "/version")
-	if err != nil {
-		return l.failed(ctx, "tell its version", err)
-	}
-	var version struct {
-		Git string `json:"gitVersion"`
-	}
-	if json.Unmarshal(data, &version) != nil || version.Git == "" {
-		return l.failed(ctx, "tell its version", errNoAPI)
-	}
-	for _, verb := range []string{"list", "watch"} {
-		if err := l.may(ctx, verb, apischema.GroupVersionResource{Version: "v1", Resource: "pods"}, l.namespace); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ProbeSpec is Probe, and says besides whether the cluster has the kinds of a spec and lets the account create and delete them.
-func (l *Launcher) ProbeSpec(ctx context.Context, spec launch.Spec) error {
-	p, err := l.read(spec)
-	if err != nil {
-		return err
-	}
-	if err := l.Probe(ctx); err != nil {
-		return err
-	}
-	for _, o := range p.objects {
-		r, err := l.find(ctx, o.GroupVersionKind())
-		if err != nil {
-			return err
-		}
-		if !r.namespaced {
-			continue
-		}
-		for _, verb := range []string{"create", "delete"} {
-			if err := l.may(ctx, verb, r.GroupVersionResource, p.namespace); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// may asks whether the account has a right. A cluster that does not answer that question is taken to say yes: it will say no when it comes to it.
-func (l *Launcher) may(outer context.Context, verb string, r apischema.GroupVersionResource, namespace string) error {
-	ctx, cancel := context.WithTimeout(outer, l.options.Timeout)
-	defer cancel()
-	review := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": map[string]any{
-		"resourceAttributes": map[string]any{"verb": verb, "group": r.Group, "version": r.Version, "resource": r.Resource, "namespace": namespace}}}}
-	answer, err := l.dynamic.Resource(apischema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "selfsubjectaccessreviews"}).Create(ctx, review, metav1.CreateOptions{})
-	if err != nil && (isUnauthorized(err) || ctx.Err() != nil) {
-		return l.failed(outer, "say what the account may do", err)
-	}
-	if err != nil {
-		return nil
-	}
-	allowed, told, _ := unstructured.NestedBool(answer.Object, "status", "allowed")
-	if told && !allowed {
-		return &schema.Error{Op: op, Kind: schema.Unavailable, Subject: "cluster " + l.host, Err: fmt.Errorf("it does not let this account %s %s in namespace %s", verb, r.GroupResource(), namespace),
-			Hint: "ask for the role in examples/rerun-kubernetes"}
-	}
-	return nil
-}
-
 // hostOf gives the host of a server's URL, and nothing that may be a credential.
 func hostOf(server string) string {
 	if !strings.Contains(server, "://") {
@@ -266,76 +194,4 @@ func hostOf(server string) string {
 		return clean(u.Host, 253)
 	}
 	return "unknown"
-}
-
-// transport bounds answers, and remembers what a request proved itself with, so that no message holds it.
-type transport struct {
-	next    http.RoundTripper
-	secrets *secrets
-}
-
-// RoundTrip sends the request.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if _, credential, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok {
-		t.secrets.keep(credential)
-	}
-	answer, err := t.next.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	if r.URL.Query().Get("watch") == "" && !strings.HasSuffix(r.URL.Path, "/log") {
-		answer.Body = &bounded{ReadCloser: answer.Body, left: maxAnswer}
-	}
-	return answer, nil
-}
-
-type bounded struct {
-	io.ReadCloser
-	left int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errors.New("its answer is too long")
-	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
-}
-
-// secrets are texts that no message may hold.
-type secrets struct {
-	mu  sync.Mutex
-	all [][]byte
-}
-
-// maxSecrets bounds what is remembered: tokens are renewed.
-const maxSecrets = 16
-
-func (s *secrets) keep(texts ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, text := range texts {
-		if len(text) < 6 {
-			continue
-		}
-		known := false
-		for _, have := range s.all {
-			known = known || string(have) == text
-		}
-		if !known {
-			s.all = append(s.all, []byte(text))
-		}
-	}
-	s.all = s.all[max(0, len(s.all)-maxSecrets):]
-}
-
-func (s *secrets) hide(text string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := []byte(text)
-	for _, secret := range s.all {
-		out = bytes.ReplaceAll(out, secret, []byte("…"))
-	}
-	return string(out)
 }

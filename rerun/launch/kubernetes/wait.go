@@ -2,12 +2,8 @@ package kubernetes
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -150,26 +146,6 @@ func (f *following) follow(ctx context.Context) error {
 		}
 		if podsKnown && (f.allEnded() || time.Now().After(settled)) {
 			return f.last(ctx)
-		}
-	}
-}
-
-// patiently asks again until there is an answer, or a refusal, or patience ends.
-func (l *Launcher) patiently(ctx context.Context, ask func() error) error {
-	begun := time.Now()
-	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		err := ask()
-		var no refusal
-		if err == nil || schema.KindOf(err) != schema.Unavailable || time.Since(begun) > l.options.Patience || errors.As(err, &no) {
-			return err
-		}
-		if pause == firstPause {
-			l.warn("%s; asking again for %s", err, l.options.Patience)
-		}
-		select {
-		case <-ctx.Done():
-			return l.failed(ctx, "", ctx.Err())
-		case <-time.After(pause):
 		}
 	}
 }
@@ -338,76 +314,4 @@ func (f *following) drain(ctx context.Context) {
 			break
 		}
 	}
-}
-
-// list gives the pods as `kubectl get pods -o json` prints them.
-func (f *following) list() []byte {
-	items := make([]any, 0, len(f.order))
-	for _, uid := range f.order {
-		items = append(items, f.pods[uid].object.Object)
-	}
-	data, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": ""}, "items": items})
-	if err != nil {
-		return nil
-	}
-	return data
-}
-
-// exit gives the code that the job ended with: that of the try that failed first, of the last tries of each part of the work.
-func (f *following) exit() (launch.Exit, string) {
-	if !f.state.failed {
-		return launch.Exit{}, ""
-	}
-	lasts := map[string]*tracked{}
-	var roles []string
-	for _, uid := range f.order {
-		t := f.pods[uid]
-		if t.Status.Phase == "Succeeded" || t.fall() == nil {
-			continue
-		}
-		role := t.role()
-		have := lasts[role]
-		if have == nil {
-			roles = append(roles, role)
-		}
-		if have == nil || have.fall().Finished <= t.fall().Finished {
-			lasts[role] = t
-		}
-	}
-	if len(lasts) == 0 {
-		why := f.state.why
-		for _, uid := range f.order { // an evicted pod names no container
-			if t := f.pods[uid]; t.Status.Phase == "Failed" && t.Status.Reason != "" && f.row.name != "Pod" {
-				why = strings.TrimPrefix(fmt.Sprintf("%s; pod %s: %s", why, t.Metadata.Name, clean(t.Status.Reason+" "+t.Status.Message, 200)), "; ")
-				break
-			}
-		}
-		if why == "" {
-			why = "the cluster says that it failed"
-		}
-		return launch.Exit{Code: 1}, why
-	}
-	slices.SortStableFunc(roles, func(a, b string) int { return strings.Compare(lasts[a].fall().Finished, lasts[b].fall().Finished) })
-	first := lasts[roles[0]]
-	end := first.fall()
-	exit := launch.Exit{Code: end.ExitCode}
-	signal := end.Signal
-	switch {
-	case signal > 0:
-		exit.Code = 128 + signal
-	case end.ExitCode > 128 && end.ExitCode <= 128+31:
-		signal = end.ExitCode - 128
-	}
-	if signal > 0 {
-		exit.Signal = signalName(signal)
-	}
-	what := fmt.Sprintf("exit code %d", exit.Code)
-	if reason := clean(end.Reason, 80); reason != "" && reason != "Error" {
-		what = reason
-	}
-	why := fmt.Sprintf("%s in container %s of pod %s", what, clean(end.container, 80), first.Metadata.Name)
-	if f.state.why != "" {
-		why += " (" + f.state.why + ")"
-	}
-	return exit, why
 }

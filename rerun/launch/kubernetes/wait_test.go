@@ -135,8 +135,8 @@ func TestWaitFails(t *testing.T) {
 		exit launch.Exit
 		why  string
 	}{
-		"exit code":  {[]object{status(c0.pod(podState{name: "a", phase: "Failed", image: trainer, code: 3}))}, launch.Exit{Code: 3}, "exit code 3 in container trainer of pod a (BackoffLimitExceeded: says the controller)"},
-		"signal":     {[]object{status(c0.pod(podState{name: "a", phase: "Failed", image: trainer, code: 137}))}, launch.Exit{Code: 137, Signal: "SIGKILL"}, "exit code 137 in container trainer"},
+		"exit code":  {[]object{c0.pod(podState{name: "a", phase: "Failed", image: trainer, code: 3})}, launch.Exit{Code: 3}, "exit code 3 in container trainer of pod a (BackoffLimitExceeded: says the controller)"},
+		"signal":     {[]object{c0.pod(podState{name: "a", phase: "Failed", image: trainer, code: 137})}, launch.Exit{Code: 137, Signal: "SIGKILL"}, "exit code 137 in container trainer"},
 		"last try":   {[]object{later(c0.pod(podState{name: "a", phase: "Failed", code: 3}), 1), later(c0.pod(podState{name: "b", phase: "Failed", code: 4}), 2)}, launch.Exit{Code: 4}, "pod b"},
 		"first rank": {[]object{ranked(c0.pod(podState{name: "a", phase: "Failed", code: 143}), 0, 9), ranked(c0.pod(podState{name: "b", phase: "Failed", code: 5}), 1, 4)}, launch.Exit{Code: 5}, "pod b"},
 		"evicted":    {[]object{evicted(c0.pod(podState{name: "a", phase: "Failed"}))}, launch.Exit{Code: 1}, "pod a: Evicted The node was low on memory"},
@@ -158,8 +158,6 @@ func TestWaitFails(t *testing.T) {
 }
 
 var c0 = &cluster{}
-
-func status(p object) object { return p }
 
 func owned(p object) object {
 	p["metadata"].(object)["ownerReferences"] = []any{object{"uid": "job"}}
@@ -187,6 +185,7 @@ func TestWaitSeveralPods(t *testing.T) {
 	for _, name := range []string{"train-a", "train-b"} {
 		c.put("pods", c.pod(podState{name: name, phase: "Running", image: trainer, imageID: trainer}))
 	}
+	until(t, "a log", func() bool { return len(c.requests("/train-b/log")) > 0 })
 	for i, s := range []string{"train-a", "train-b", "train-a"} {
 		c.print(s, line(i+1, fmt.Sprintf("line %d\n", i)))
 		until(t, "line", func() bool { return strings.Contains(w.output.String(), fmt.Sprintf("line %d\n", i)) })

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/runpin/runpin/schema"
 )
 
 // listed is everything that matched, and the version from which a watch goes on.
@@ -156,4 +158,24 @@ func (l *Launcher) watchOnce(ctx context.Context, at dynamic.ResourceInterface, 
 		return version, errHungUp
 	}
 	return version, nil
+}
+
+// patiently asks again until there is an answer, or a refusal, or patience ends.
+func (l *Launcher) patiently(ctx context.Context, ask func() error) error {
+	begun := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		err := ask()
+		var no refusal
+		if err == nil || schema.KindOf(err) != schema.Unavailable || time.Since(begun) > l.options.Patience || errors.As(err, &no) {
+			return err
+		}
+		if pause == firstPause {
+			l.warn("%s; asking again for %s", err, l.options.Patience)
+		}
+		select {
+		case <-ctx.Done():
+			return l.failed(ctx, "", ctx.Err())
+		case <-time.After(pause):
+		}
+	}
 }
