@@ -25,14 +25,14 @@ type task struct {
 	node     string // that runs the script
 }
 
-// waiting reports the tasks of an array that have not been split off: 12_[4-9].
-func (t task) waiting() bool { return strings.Contains(t.id, "_[") }
+// several reports the tasks of an array that have not been split off: 12_[4-9]. They wait, or were cancelled together.
+func (t task) several() bool { return strings.Contains(t.id, "_[") }
 
 // ended reports whether the state is a last one. COMPLETING hides which one it will be.
 func (t task) ended() bool {
 	switch t.state {
 	case "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "REVOKED":
-		return !t.waiting()
+		return true
 	}
 	return false
 }

@@ -47,6 +47,7 @@ type watch struct {
 	tails    map[string]*tail
 	known    map[string]task
 	waiting  bool // tasks of an array have not been split off
+	together bool // some of those were cancelled, which makes one of many
 	forgot   int
 	away     time.Time // since when slurmctld does not answer
 	failures int
@@ -136,24 +137,25 @@ func (w *watch) ask(ctx context.Context) (bool, error) {
 	}
 	w.failures, w.forgot, w.waiting = 0, 0, false
 	for _, t := range all {
-		if t.waiting() {
+		if t.several() && !t.ended() {
 			w.waiting = true
 		} else {
 			w.known[t.id] = t
 		}
+		w.together = w.together || t.several() && t.ended()
 		w.tellReason(t)
 	}
 	w.locate(ctx)
 	if w.onState != nil {
 		w.onState(ctx, w.known)
 	}
-	if w.over() && w.place != nil && len(w.known) < w.place.tasks { // some were forgotten before they were asked for
+	if w.over() && w.place != nil && !w.together && len(w.known) < w.place.tasks { // some were forgotten before they were asked for
 		more, err := w.launcher.accounted(ctx, w.id)
 		if err != nil && !errors.Is(err, errForgotten) {
 			return false, w.unanswered(err)
 		}
 		for _, t := range more {
-			if _, ok := w.known[t.id]; !ok && !t.waiting() {
+			if _, ok := w.known[t.id]; !ok && !t.several() {
 				w.known[t.id] = t
 			}
 		}
@@ -245,7 +247,7 @@ func (w *watch) look() (missing []string, copied int64) {
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(w.known), byTask) {
 		t := w.known[key]
-		if !t.begun() && !t.ended() {
+		if !t.begun() && !t.ended() || t.several() {
 			continue
 		}
 		for _, each := range []struct {
