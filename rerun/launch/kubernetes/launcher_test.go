@@ -404,20 +404,20 @@ func TestSubmitInterrupted(t *testing.T) {
 func TestProbe(t *testing.T) {
 	c := newCluster(t)
 	l := c.launcher(Options{Timeout: 200 * time.Millisecond})
-	if err := l.Probe(t.Context()); err != nil {
+	if err := l.Probe(t.Context(), launch.Spec{}); err != nil {
 		t.Error(err)
 	}
 	text := spec(settings + jobSpec("name: train"))
-	if err := l.ProbeSpec(t.Context(), text); err != nil {
+	if err := l.Probe(t.Context(), text); err != nil {
 		t.Error(err)
 	}
 	if len(c.names("jobs"))+len(c.names("configmaps")) > 0 {
 		t.Error("something was created")
 	}
 	c.denied["create jobs"] = true
-	wantError(t, l.ProbeSpec(t.Context(), text), schema.Unavailable, "does not let this account create jobs.batch in namespace ml")
+	wantError(t, l.Probe(t.Context(), text), schema.Unavailable, "does not let this account create jobs.batch in namespace ml")
 	c.denied["watch pods"] = true
-	wantError(t, l.Probe(t.Context()), schema.Unavailable, "watch pods")
+	wantError(t, l.Probe(t.Context(), launch.Spec{}), schema.Unavailable, "watch pods")
 	for name, fault := range map[string]func(http.ResponseWriter, *http.Request) bool{
 		"hanging": func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true },
 		"garbage": func(w http.ResponseWriter, _ *http.Request) bool { fmt.Fprint(w, "hello"); return true },
@@ -438,7 +438,7 @@ func TestProbe(t *testing.T) {
 		c.mu.Lock()
 		c.fault = fault
 		c.mu.Unlock()
-		err := l.Probe(t.Context())
+		err := l.Probe(t.Context(), launch.Spec{})
 		wantError(t, err, schema.Unavailable, "cluster 127.0.0.1")
 		if strings.ContainsAny(err.Error(), "\x1b\n") {
 			t.Errorf("%s: %q", name, err)
@@ -448,7 +448,7 @@ func TestProbe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = nobody.Probe(t.Context())
+	err = nobody.Probe(t.Context(), launch.Spec{})
 	wantError(t, err, schema.Unavailable, "refused")
 	if strings.Contains(err.Error(), "hunter22") {
 		t.Error(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// Probe asks the cluster for its version, and whether the account may follow pods. It says nothing of a spec: see [Launcher.ProbeSpec].
-func (l *Launcher) Probe(ctx context.Context) error {
+// reach asks the cluster for its version, and whether the account may follow pods.
+func (l *Launcher) reach(ctx context.Context) error {
 	data, err := l.get(ctx, "/version")
 	if err != nil {
 		return l.failed(ctx, "tell its version", err)
@@ -33,13 +33,17 @@ func (l *Launcher) Probe(ctx context.Context) error {
 	return nil
 }
 
-// ProbeSpec is Probe, and says besides whether the cluster has the kinds of a spec and lets the account create and delete them.
-func (l *Launcher) ProbeSpec(ctx context.Context, spec launch.Spec) error {
+// Probe asks the cluster for its version, whether the account may follow pods, and, of a spec with data, whether the cluster has its kinds and lets the account
+// create and delete them.
+func (l *Launcher) Probe(ctx context.Context, spec launch.Spec) error {
+	if len(spec.Data) == 0 {
+		return l.reach(ctx)
+	}
 	p, err := l.read(spec)
 	if err != nil {
 		return err
 	}
-	if err := l.Probe(ctx); err != nil {
+	if err := l.reach(ctx); err != nil {
 		return err
 	}
 	for _, o := range p.objects {

@@ -26,7 +26,7 @@ func TestRealCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := spec(strings.ReplaceAll(settings+jobSpec("generateName: runpin-test-"), "settings", fmt.Sprintf("runpin-test-%d", os.Getpid())))
-	if err := l.ProbeSpec(t.Context(), text); err != nil {
+	if err := l.Probe(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
 	job, err := l.Submit(t.Context(), text)

@@ -112,7 +112,7 @@ func (b batchTest) want(err error, kind schema.Kind) {
 
 func (b batchTest) probeAndPlan() {
 	l := b.New(b.t)
-	if err := l.Probe(b.context()); err != nil {
+	if err := l.Probe(b.context(), launch.Spec{}); err != nil {
 		b.t.Error(err)
 	}
 	spec := b.Spec(b.t, Work{Output: "x\n"})

@@ -456,7 +456,7 @@ func away(t *testing.T, s *slurmtest.Cluster) {
 	if _, err := impatient.Wait(bounded(t), job, nil); schema.KindOf(err) != schema.Unavailable || !strings.Contains(err.Error(), "the job may go on") {
 		t.Error(err)
 	}
-	if err := impatient.Probe(bounded(t)); schema.KindOf(err) != schema.Unavailable {
+	if err := impatient.Probe(bounded(t), launch.Spec{}); schema.KindOf(err) != schema.Unavailable {
 		t.Error(err)
 	}
 	if _, err := impatient.Submit(bounded(t), script(t, "exit 0\n")); schema.KindOf(err) != schema.Unavailable {

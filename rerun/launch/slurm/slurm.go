@@ -59,7 +59,7 @@ const On = "slurm"
 func (*Launcher) Name() string { return On }
 
 // Probe asks slurmctld whether it is there and whether a partition takes jobs. Errors are of kind Unavailable.
-func (l *Launcher) Probe(ctx context.Context) error {
+func (l *Launcher) Probe(ctx context.Context, _ launch.Spec) error {
 	if _, err := l.look("sbatch"); err != nil {
 		return err
 	}
