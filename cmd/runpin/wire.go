@@ -61,7 +61,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		foldWaiting(ctx, env, w.store, location)
 	}
 	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
-	images := image.New(image.Options{Registry: reg, Now: env.Now})
+	images := image.New(image.Options{Registry: reg, Layers: true, Now: env.Now})
 	w.images = images
 	codes := code.New(code.Options{Now: env.Now})
 	options := dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}
