@@ -21,7 +21,9 @@ type Question struct {
 	Pin string      // what the run calls it: "image:main"
 	Ref schema.Text // as the run wrote it
 	Key string
-	Ask func(ctx context.Context) schema.Availability
+	// Host is the server that is asked, "" for this machine: not too many questions are put to one at the same time.
+	Host string
+	Ask  func(ctx context.Context) schema.Availability
 }
 
 // Answered gives an answer to the question in the words of the run.
