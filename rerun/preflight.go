@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/runpin/runpin/schema"
@@ -28,6 +29,10 @@ type Question struct {
 
 // Answered gives an answer to the question in the words of the run.
 func (q Question) Answered(a schema.Availability) schema.Availability {
+	_, asked, _ := strings.Cut(a.Pin, ":")
+	if _, name, _ := strings.Cut(q.Pin, ":"); name != asked && asked != "" {
+		a.Remedy = strings.ReplaceAll(a.Remedy, "--at "+asked+"=", "--at "+name+"=")
+	}
 	a.Pin = q.Pin
 	if q.Ref != "" {
 		a.Ref = q.Ref
