@@ -50,8 +50,8 @@ func (a Audited) Answer() CanRerun {
 
 // Tally counts the questions of an audit.
 type Tally struct {
-	Asked int // each once, however many runs it is about
-	Known int // answered by the journal of an audit that was interrupted
+	Asked int // pins that were asked about, each once however many runs have it
+	Known int // what the journal of an interrupted audit answered
 }
 
 // inTheWay picks from what was found what keeps a run from being run again as it was; optional are the pins that it runs without.
@@ -180,7 +180,14 @@ type audit struct {
 	groups  map[string]chan struct{}
 	answers map[string]*answer
 	counts  Tally
+	begun   int
 	done    int
+}
+
+// isPin: beside the pins there are questions that the record alone answers.
+func isPin(name string) bool {
+	kind, _, named := strings.Cut(name, ":")
+	return named && (kind == "image" || kind == "code" || kind == "dataset")
 }
 
 func newAudit(ctx context.Context, r *Rerunner, opts AuditOptions) *audit {
@@ -211,7 +218,10 @@ func (a *audit) ask(q Question) *answer {
 		close(out.done)
 		return out
 	}
-	a.counts.Asked++
+	a.begun++
+	if isPin(q.Pin) {
+		a.counts.Asked++
+	}
 	group := a.group(q)
 	go func() {
 		for _, slots := range []chan struct{}{group, a.slots} {
@@ -253,7 +263,7 @@ func (a *audit) group(q Question) chan struct{} {
 func (a *audit) progress() {
 	a.mu.Lock()
 	a.done++
-	done, total := a.done, a.counts.Asked
+	done, total := a.done, a.begun
 	a.mu.Unlock()
 	if a.r.Progress != nil {
 		a.r.Progress.Step("asking what can still be had", int64(done), int64(max(total, done+1)), "") // more may come: the end is not here

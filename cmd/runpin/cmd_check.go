@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/runpin/runpin/recorder/code"
@@ -101,7 +99,7 @@ func runCheck(env *Env, c *cli.Context, w *wiring, opts rerun.AuditOptions) erro
 	})
 	w.progress.clear()
 	if schema.KindOf(err) == schema.Interrupted {
-		return interruptedCheck(env, opts.Journal, tally)
+		return interruptedCheck(env, opts.Journal)
 	}
 	if err != nil {
 		return err
@@ -176,7 +174,7 @@ func (e *Env) checkRow(a rerun.Audited) []string {
 	return []string{id, a.Name, string(a.Answer()), why}
 }
 
-func interruptedCheck(env *Env, journal *rerun.Journal, tally rerun.Tally) error {
+func interruptedCheck(env *Env, journal *rerun.Journal) error {
 	hint := ""
 	if journal != nil {
 		hint = "what was found out is kept for an hour: the same command goes on from there"
@@ -185,5 +183,5 @@ func interruptedCheck(env *Env, journal *rerun.Journal, tally rerun.Tally) error
 			env.warn("what was found out could not be kept: %v", err)
 		}
 	}
-	return &schema.Error{Op: "check", Kind: schema.Interrupted, Err: fmt.Errorf("%w: %s had been asked", errInterrupted, plural(int64(tally.Asked), "question")), Hint: hint}
+	return &schema.Error{Op: "check", Kind: schema.Interrupted, Err: errInterrupted, Hint: hint}
 }

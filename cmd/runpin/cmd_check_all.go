@@ -115,7 +115,7 @@ func (e *Env) showSummary(s *rerun.Summary, tally rerun.Tally, asJSON bool) erro
 	for _, cause := range s.Causes() {
 		e.showCause(cause)
 	}
-	e.say("%s asked, each once", plural(int64(tally.Asked), "question"))
+	e.say("%s asked about, each once", plural(int64(tally.Asked), "pin"))
 	return nil
 }
 
