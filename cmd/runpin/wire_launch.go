@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/runpin/runpin/recorder"
-	cluster "github.com/runpin/runpin/recorder/collect/kubernetes"
+	incluster "github.com/runpin/runpin/recorder/collect/kubernetes"
 	"github.com/runpin/runpin/recorder/registry"
 	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/rerun/launch/container"
@@ -40,7 +40,7 @@ func (elsewhere) Remote() {}
 // schedulerKinds are what job specs are handed to. Another is a row.
 var schedulerKinds = map[string]func(env *Env, c *cli.Context, images []schema.ImagePin) (launch.Batch, error){
 	"kubernetes": func(env *Env, c *cli.Context, images []schema.ImagePin) (launch.Batch, error) {
-		config, namespace, err := cluster.Config(cluster.Options{Kubeconfig: c.String("kubeconfig"), Context: c.String("context"), Namespace: c.String("namespace"), Agent: "runpin/" + version})
+		config, namespace, err := incluster.Config(incluster.Options{Kubeconfig: c.String("kubeconfig"), Context: c.String("context"), Namespace: c.String("namespace"), Agent: "runpin/" + version})
 		if err != nil {
 			return nil, err
 		}

@@ -48,7 +48,7 @@ _runpin() {
   "label") words="" ;;
   "note") words="" ;;
   "diff") words="--exit-code --json" ;;
-  "check") words="--deep --at --insecure-registry --json" ;;
+  "check") words="--all --project --since --status --fresh --summary --jobs --deep --at --insecure-registry --json" ;;
   "rerun") words="--execute --output --no-stamp --resubmit --name --set --at --secret --insecure-registry --json --on --workdir --tolerance --compare --deep --detach --keep-job --kubeconfig --context --as --init-image --git-secret --volume --namespace --image-pull-secret --node-selector" ;;
   "verify") words="--against --tolerance --compare --run-compare-commands --json" ;;
   "pin") words="--output --check --diff --lock --locked --platform --shape --field --any-image --verify --allow-unpinned --jobs --insecure-registry --json" ;;
