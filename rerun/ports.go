@@ -80,6 +80,8 @@ type Prepared struct {
 	Relaxed  []schema.Reason
 	Withheld []schema.Withheld
 	Secrets  map[string]string
+	// Written, when not nil, is told the id of the new run when it has been written down, before its command is started.
+	Written func(id schema.RunID) error
 
 	// Job is the recorded spec of a run that a scheduler starts; Template, Root and what goes with them are then empty. JobData is its text where the user set
 	// something in it, nil where it is the recorded one. Spec gives it pinned, with the id of the new run.

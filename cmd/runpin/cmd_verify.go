@@ -58,6 +58,9 @@ Without --against the run is compared with the one that it is a rerun of. Exit c
 			if err != nil {
 				return err
 			}
+			if run, err = w.rerunner.Resume(c.Context, run); err != nil {
+				return err
+			}
 			verdict := rerun.Judge(old, run, tolerances)
 			if run.Status.Ended() {
 				if err := w.rerunner.SaveVerdict(c.Context, run.ID, &verdict); err != nil {
