@@ -158,20 +158,27 @@ func (r *Rerunner) claim(req Request) (w *workspace, err error) {
 	if w.dir, err = filepath.EvalSymlinks(req.Dir); err != nil {
 		return nil, unavailable(err)
 	}
-	if w.root, err = os.OpenRoot(w.dir); err != nil {
+	root, err := os.OpenRoot(w.dir)
+	if err != nil {
 		return nil, unavailable(err)
 	}
 	defer func() {
 		if err != nil {
-			w.root.Close()
+			root.Close()
 		}
 	}()
+	w.root = root
 	taken := ""
 	if found != nil { // of two that go on at the same time one finds it gone
 		w.marker.Copied = found.Copied
+		conflict := &schema.Error{Op: "rerun.restore", Kind: schema.Conflict, Subject: req.Dir, Err: errors.New("another rerun has just taken it over"), Hint: "name another directory: --workdir DIR"}
 		taken = fmt.Sprintf("%s.old-%d-%d", markerName, os.Getpid(), time.Now().UnixNano())
 		if err := w.root.Rename(found.file, taken); err != nil {
-			return nil, &schema.Error{Op: "rerun.restore", Kind: schema.Conflict, Subject: req.Dir, Err: errors.New("another rerun has just taken it over"), Hint: "name another directory: --workdir DIR"}
+			return nil, conflict
+		}
+		if m := readMarker(filepath.Join(w.dir, taken)); m == nil || m.Process != found.Process { // it is the new one of who was faster
+			_ = w.root.Rename(taken, markerName)
+			return nil, conflict
 		}
 	}
 	if err := w.put(true); err != nil {
