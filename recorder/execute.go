@@ -34,8 +34,11 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	if _, remote := launcher.(RemoteLauncher); remote {
 		launching = ctx
 	}
+	if p.req.Rerun != nil { // a signal that came while it was being restored must stop it, too
+		launching = ctx
+	}
 	exit, err := launcher.Launch(launching, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
-		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts})
+		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts, Started: p.req.Started})
 	close(ended)
 	stopBeat()
 	background.Wait()
@@ -44,7 +47,11 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 		p.sealUnstarted(quiet, finished, err)
 		return Result{ID: p.Run.ID}, err
 	}
-	p.seal(quiet, finished, exit, before)
+	why := ""
+	if p.req.Rerun != nil && ctx.Err() != nil && exit.Code != 0 {
+		why = "it was stopped because the rerun was interrupted"
+	}
+	p.seal(quiet, finished, exit, before, why)
 	return Result{ID: p.Run.ID, Run: p.Run, Code: exit.Code}, nil
 }
 
@@ -128,8 +135,8 @@ func (p *Planned) observeEnvironment(ctx context.Context, ended <-chan struct{})
 	}
 }
 
-// seal records outputs, metrics, drift and the end in one report.
-func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, before map[string]signature) {
+// seal records outputs, metrics, drift and the end in one report. why says more of the end than an exit code.
+func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, before map[string]signature, why string) {
 	at := schema.At(finished)
 	outputs, metrics, reasons := p.r.collect(ctx, p.Run.DeclaredOutputs, p.Run.MetricsFile, before, p.staged)
 	drift := p.recheck(ctx)
@@ -162,7 +169,7 @@ func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, befor
 		fingerprint, _ = run.Fingerprinted()
 	}
 	status := p.document(schema.KindStatus, at)
-	status.Status = &schema.StatusChange{To: to, Finished: at, ExitCode: &exit.Code, Signal: exit.Signal, Fingerprint: fingerprint}
+	status.Status = &schema.StatusChange{To: to, Finished: at, ExitCode: &exit.Code, Signal: exit.Signal, Fingerprint: fingerprint, Why: why}
 	p.finish(ctx, append(docs, status))
 }
 

@@ -64,6 +64,17 @@ func (p *Planned) takeGiven() error {
 	return err
 }
 
+// Describe says how the command of a rerun would be started, without starting or writing anything. What was withheld from the record is withheld here, too.
+func (r *Recorder) Describe(req Request) (LaunchRequest, error) {
+	p := &Planned{r: r, req: req, staged: newStaging()}
+	defer p.staged.close()
+	p.Run.ID = "NEW"
+	if err := p.takeGiven(); err != nil {
+		return LaunchRequest{}, err
+	}
+	return LaunchRequest{Argv: schema.Strings(p.Run.Command), Dir: p.place.dir, Env: p.place.env, Image: p.place.image, Mounts: p.place.mounts}, nil
+}
+
 // takeGivenJob takes over a job spec, which is pinned already.
 func (p *Planned) takeGivenJob() error {
 	given := p.req.Rerun

@@ -40,6 +40,7 @@ type Request struct {
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
+	Started func(pid int) // called once, when the command runs; may be nil
 
 	Rerun *Given // the pins of a rerun, which are proved already
 }

@@ -100,6 +100,8 @@ type Prepared struct {
 	Secrets  map[string]string
 	// Tolerances of metrics go into the plan of the new run, as the compare rules of Outputs do.
 	Tolerances map[string]schema.Text
+	// Written, when not nil, is told the id of the new run when it has been written down, before its command is started.
+	Written func(id schema.RunID) error
 
 	// Job is the recorded spec of a run that a scheduler starts; Template, Root and what goes with them are then empty. JobData is its text where the user set
 	// something in it, nil where it is the recorded one. Spec gives it pinned, with the id of the new run.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -35,9 +33,13 @@ type Rerunner struct {
 	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
 	ReplaceRoot func(text, old, new string) string
 	Host        string
-	Now         func() schema.Time
-	Progress    schema.Progress
-	Warn        func(format string, args ...any)
+	// Process describes this process, and Alive says whether the process that another rerun described is still there; known is false where that cannot be
+	// found out from here. Nil: nobody else is taken to be there.
+	Process  func() schema.Lease
+	Alive    func(schema.Lease) (alive, known bool)
+	Now      func() schema.Time
+	Progress schema.Progress
+	Warn     func(format string, args ...any)
 }
 
 // Request says what to run again, and where the user wants it otherwise. Each relaxation ends up in the record of the new run.
@@ -274,22 +276,4 @@ func copyTexts(m map[string]schema.Text) map[string]schema.Text {
 		out[k] = v
 	}
 	return out
-}
-
-// emptyDir makes sure that dir can be restored into: absent, or an empty directory.
-func emptyDir(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if os.IsNotExist(err) {
-		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-			return err
-		}
-		return os.Mkdir(dir, 0o700)
-	}
-	if err != nil {
-		return err
-	}
-	if len(entries) > 0 {
-		return &schema.Error{Op: "rerun.restore", Kind: schema.Conflict, Subject: dir, Err: fmt.Errorf("the directory is not empty"), Hint: "name one that does not exist yet: --workdir DIR"}
-	}
-	return nil
 }

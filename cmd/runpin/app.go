@@ -19,7 +19,11 @@ import (
 
 // run is the whole program but the process: it parses args, does what they say and gives the exit code.
 func run(ctx context.Context, args []string, env *Env) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, ends...)
 	defer stop()
 	app := newApp(env)
 	argv, rest, err := permute(app, args)

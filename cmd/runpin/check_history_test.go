@@ -171,4 +171,3 @@ func TestCheckGoesOn(t *testing.T) {
 		t.Errorf("a check of one run reads the journal:\n%s", out)
 	}
 }
-

@@ -37,6 +37,7 @@ func showCommand(env *Env) *cli.Command {
 					fmt.Fprintln(env.Out)
 				}
 				env.showRun(run)
+				env.showLeft(c.Context, run)
 			}
 			return nil
 		},

@@ -82,7 +82,7 @@ func (w *wiring) original(ctx context.Context, run schema.Run, named string) (sc
 // verify judges a run that has ended and appends the verdict to it.
 func (w *wiring) verify(ctx context.Context, old, run schema.Run, given rerun.Tolerances, commands bool) (verdict schema.Verdict, err error) {
 	for _, r := range []*schema.Run{&old, &run} {
-		if *r, err = w.ended(ctx, *r); err != nil {
+		if *r, err = w.rerunner.Resume(ctx, *r); err != nil {
 			return verdict, err
 		}
 	}
@@ -96,14 +96,4 @@ func (w *wiring) verify(ctx context.Context, old, run schema.Run, given rerun.To
 		return verdict, nil // lost: a late report may still say how it ended
 	}
 	return verdict, w.rerunner.SaveVerdict(ctx, run.ID, &verdict)
-}
-
-// ended gives the run as it ended. One that has not yet is worth trying again: nothing is stored then. Where runpin handed it to a scheduler (run.Launched), that
-// is where to ask first how it stands.
-func (w *wiring) ended(_ context.Context, run schema.Run) (schema.Run, error) {
-	if run.Status != schema.Planned && run.Status != schema.Running {
-		return run, nil
-	}
-	return run, &schema.Error{Op: "verify", Kind: schema.Unavailable, Subject: "run " + run.ID.Short(), Err: fmt.Errorf("it has not ended: it is %s", run.Status),
-		Hint: "try again when it has; `runpin collect` and `runpin finish` report the end of what something else started"}
 }

@@ -42,6 +42,11 @@ type wiring struct {
 	images   *image.Resolver
 	progress *progress
 	location string
+
+	// What a rerun is told on its way, each of which may be nil: that everything is in place, that its run is written down, that its command runs.
+	inPlace func() error
+	written func(schema.RunID)
+	started func()
 }
 
 // openWiring opens the store and connects the rooms. Nothing here touches the network or the disk beyond the store: that waits until it is needed.
@@ -82,7 +87,35 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
 	}
+	w.rerunner.Process, w.rerunner.Alive = func() schema.Lease { return store.CurrentLease(0) }, processAlive
+	if spoilWiring != nil {
+		spoilWiring(w)
+	}
 	return w, nil
+}
+
+// spoilWiring lets tests put faults between the rooms of a real process; nil.
+var spoilWiring func(*wiring)
+
+// processAlive looks at a process of this machine; of another machine's nothing is known.
+func processAlive(process schema.Lease) (alive, known bool) {
+	here := store.CurrentLease(0)
+	if process.Host != here.Host || process.PIDNamespace != here.PIDNamespace {
+		return false, false
+	}
+	return store.Alive(process, schema.Time{}, time.Now()), true
+}
+
+// apart gives the same rooms with an Env of their own, for one of several reruns that go on at a time.
+func (w *wiring) apart(env *Env, c *cli.Context) *wiring {
+	own := *w
+	own.env, own.progress = env, newProgress(env)
+	rec, re := *w.recorder, *w.rerunner
+	rec.Launchers, rec.Progress, rec.Warn = launchers(env, c), own.progress, env.warn
+	re.Record, re.Collect, re.Scheduler = recording{&own}, jobCollecting{&own}, schedulers(env, c)
+	re.Progress, re.Warn = own.progress, env.warn
+	own.recorder, own.rerunner = &rec, &re
+	return &own
 }
 
 func (w *wiring) close() {

@@ -67,16 +67,20 @@ func schedulers(env *Env, c *cli.Context) func(on string, images []schema.ImageP
 type launcher struct{ inner launch.Launcher }
 
 func (l launcher) Launch(ctx context.Context, job recorder.LaunchRequest) (recorder.Exit, error) {
-	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, Started: job.Started}
-	for _, m := range job.Mounts {
-		converted.Mounts = append(converted.Mounts, launch.Mount(m))
-	}
-	exit, err := l.inner.Launch(ctx, converted)
+	exit, err := l.inner.Launch(ctx, convertJob(job))
 	var start *launch.StartError
 	if errors.As(err, &start) {
 		return recorder.Exit(exit), &codedError{start.Code, start.Err}
 	}
 	return recorder.Exit(exit), err
+}
+
+func convertJob(job recorder.LaunchRequest) launch.Job {
+	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, Started: job.Started}
+	for _, m := range job.Mounts {
+		converted.Mounts = append(converted.Mounts, launch.Mount(m))
+	}
+	return converted
 }
 
 // engine is a container engine that is looked up when it is first needed.
@@ -102,6 +106,15 @@ func (e *engine) Launch(ctx context.Context, job recorder.LaunchRequest) (record
 		return recorder.Exit{}, &codedError{exitRefused, err}
 	}
 	return launcher{found}.Launch(ctx, job)
+}
+
+// createArgs gives the command line that would create the container.
+func (e *engine) createArgs(ctx context.Context, job recorder.LaunchRequest) ([]string, error) {
+	found, err := e.look()
+	if err != nil {
+		return nil, err
+	}
+	return found.CreateArgs(ctx, convertJob(job))
 }
 
 // EnsureImage implements recorder.ImageEnsurer.
