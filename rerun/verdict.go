@@ -36,6 +36,11 @@ func JudgeWith(ctx context.Context, old, new schema.Run, given Tolerances, evide
 			Hint: "`runpin verify " + new.ID.Short() + "` compares them"}
 	}
 	v.Cause = sentence(v.Cause)
+	if n := len(v.Metrics); n > maxMetrics { // a verdict has to fit into a document
+		v.Metrics = slices.DeleteFunc(v.Metrics, func(m schema.MetricComparison) bool { return m.Result == schema.Identical })
+		v.Metrics = v.Metrics[:min(len(v.Metrics), maxMetrics)]
+		v.Unlisted = n - len(v.Metrics)
+	}
 	return v, nil
 }
 
@@ -49,6 +54,9 @@ type JudgeOptions struct {
 func (r *Rerunner) Judge(ctx context.Context, old, new schema.Run, given Tolerances, options JudgeOptions) (schema.Verdict, error) {
 	return JudgeWith(ctx, old, new, given, Evidence{Blobs: r.Blobs, Files: true, Hasher: r.Outputs, Commands: r.Compare, Recorded: options.Commands, Dir: options.Dir})
 }
+
+// maxMetrics bounds the metrics that a verdict lists.
+const maxMetrics = 5000
 
 // judging is one comparison under way.
 type judging struct {

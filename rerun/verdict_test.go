@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -264,6 +265,20 @@ func TestSuspectsAreBounded(t *testing.T) {
 	b, err := schema.Canonical(v)
 	if err != nil || len(v.Suspects) != maxSuspects || v.More != 101-maxSuspects || len(b) > 100_000 {
 		t.Errorf("%d suspects, %d more, %d bytes, %v", len(v.Suspects), v.More, len(b), err)
+	}
+}
+
+func TestManyMetrics(t *testing.T) {
+	old, new := pairOfRuns()
+	old.Metrics, new.Metrics = map[string]schema.Text{}, map[string]schema.Text{}
+	for i := range 2 * maxMetrics {
+		name := "m" + strconv.Itoa(i)
+		old.Metrics[name], new.Metrics[name] = "1", schema.Text(strconv.Itoa(1+i%2))
+	}
+	new.Metrics["m0"] = "2"
+	v := Judge(old, new, Tolerances{})
+	if len(v.Metrics) != maxMetrics || v.Unlisted != maxMetrics || v.Metrics[0].Result != schema.Differs || !strings.HasPrefix(v.Cause, "metric m0: 2 instead of 1 (and 5000 more)") {
+		t.Errorf("%d listed, %d not: %s", len(v.Metrics), v.Unlisted, v.Cause)
 	}
 }
 

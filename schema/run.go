@@ -199,7 +199,8 @@ type Verdict struct {
 	More       int                `json:"more,omitempty"`        // suspects that are not listed; the comparison of the two runs has all
 	Outputs    []OutputComparison `json:"outputs,omitempty"`
 	Metrics    []MetricComparison `json:"metrics,omitempty"`
-	Ignored    []string           `json:"ignored,omitempty"` // outputs that were not to be compared
+	Unlisted   int                `json:"unlisted,omitempty"` // metrics that are not listed, of very many: the identical ones first
+	Ignored    []string           `json:"ignored,omitempty"`  // outputs that were not to be compared
 	At         Time               `json:"at,omitzero"`
 }
 

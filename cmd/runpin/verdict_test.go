@@ -54,3 +54,37 @@ open("model.txt", "w").write(version("numpy") + "\n")
 		t.Errorf("exit code %d, verdict %+v\n%s", code, v, stderr)
 	}
 }
+
+// A person sees the first of many files and suspects, and how many there are.
+func TestVerdictLines(t *testing.T) {
+	rank := 2
+	v := schema.Verdict{Result: schema.Differs, Ignored: []string{"log", "trace"}, More: 3,
+		Outputs: []schema.OutputComparison{{Name: "shard", Rank: &rank, Result: schema.Differs, Reason: "its content differs", More: 5}, {Name: "same", Result: schema.Identical}},
+		Metrics: []schema.MetricComparison{{Name: "loss", Result: schema.Differs, Reason: "2 instead of 1", Delta: "+1 (+100%)"}, {Name: "acc", Result: schema.Differs, Reason: "the rerun has no such metric"}, {Name: "f1", Result: schema.Identical, Got: "1"}}}
+	for range shownFiles + 2 {
+		v.Outputs[0].Files = append(v.Outputs[0].Files, schema.DifferenceItem{Name: "a", Change: "changed"})
+	}
+	for range shownSuspects + 1 {
+		v.Suspects = append(v.Suspects, schema.Difference{Text: "packages: 1 package differs"})
+	}
+	want := "output shard of rank 2: different: its content differs\n" + strings.Repeat("  changed a\n", shownFiles) + "  … and 7 more\noutput same: identical \nmetric loss: different: 2 instead of 1 (+1 (+100%))\n" +
+		"metric acc: different: the rerun has no such metric\nmetric f1: identical 1\nignored: log, trace\n" + strings.Repeat("suspect: packages: 1 package differs\n", shownSuspects) + "… and 4 more: `runpin diff` lists them\n"
+	if got := strings.Join(verdictLines(v), "\n") + "\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestSplitWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"cmp a b": "cmp|a|b", " cmp \t a\n": "cmp|a", `python3 "my cmp.py" 'a b'`: "python3|my cmp.py|a b", `a\ b "c\"d" 'e\f'`: `a b|c"d|e\f`, `"" x`: "|x", `a"b c"d`: "ab cd", "": "", "$HOME `x` ; y": "$HOME|`x`|;|y",
+	} {
+		if words, err := splitWords(in); err != nil || strings.Join(words, "|") != want {
+			t.Errorf("%q gives %q, %v", in, words, err)
+		}
+	}
+	for _, in := range []string{`"a`, `'a`, `a\`} {
+		if words, err := splitWords(in); err == nil {
+			t.Errorf("%q gives %q", in, words)
+		}
+	}
+}

@@ -79,6 +79,9 @@ func verdictLines(v schema.Verdict) (lines []string) {
 			add("%s: %s", line, m.Reason)
 		}
 	}
+	if v.Unlisted > 0 {
+		add("… and %d more metrics", v.Unlisted)
+	}
 	if len(v.Ignored) > 0 {
 		add("ignored: %s", strings.Join(v.Ignored, ", "))
 	}
