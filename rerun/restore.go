@@ -120,6 +120,9 @@ func (p *Prepared) place(pt schema.Path, dir string) string {
 	return at
 }
 
+// A data set of up to this size is copied into a rerun; a larger one is links to the original.
+const maxCopied, maxCopiedFiles = 64 << 20, 2000
+
 func (r *Rerunner) placeDataset(ctx context.Context, req Request, p *Prepared, pin *schema.DatasetPin, dir string) error {
 	if pin.Path == nil {
 		return &schema.Error{Op: "rerun.restore", Kind: schema.Unpinnable, Subject: "dataset:" + pin.Name, Err: fmt.Errorf("scheme %q cannot be restored by this version", pin.Scheme)}
@@ -157,7 +160,8 @@ func (r *Rerunner) placeDataset(ctx context.Context, req Request, p *Prepared, p
 	}
 	// Outputs that lie inside a data set must not be written into the original: then the bytes are copied.
 	// So are they when the command starts a container itself: links would lead to paths that it does not mount.
-	asCopy := p.startsContainerItself() || slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
+	// A small one is copied always: what lists files and does not follow links (find -type f) must find what it found, and what it writes into it must stay here.
+	asCopy := p.startsContainerItself() || pin.Bytes <= maxCopied && pin.Files <= maxCopiedFiles || slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
 		return o.Path != nil && strings.HasPrefix(p.place(*o.Path, dir)+string(filepath.Separator), dest+string(filepath.Separator))
 	})
 	return r.Datasets.PlaceDataset(ctx, *pin, req.At[pin.Name], dest, asCopy, r.Progress)
