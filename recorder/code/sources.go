@@ -213,7 +213,8 @@ func (r *Resolver) unbundle(ctx context.Context, p *git.Program, src source, blo
 	return nil
 }
 
-// copyCommit copies a commit with its files, not its history, out of a clone. The clone is read through its object directories alone.
+// copyCommit copies a commit with its files, not its history, out of a clone. The clone is read through its object directories alone. What it gives is
+// not checked for being whole, nor for being what its ids say: the checkout and the proof of its tree do both.
 func copyCommit(ctx context.Context, p *git.Program, objectDirs []string, commit schema.ObjectID, store *git.Scratch) (copied bool, err error) {
 	if len(objectDirs) == 0 {
 		return false, nil
@@ -223,23 +224,8 @@ func copyCommit(ctx context.Context, p *git.Program, objectDirs []string, commit
 		return false, err
 	}
 	defer from.Close()
-	if !from.Complete(ctx, commit) {
-		return false, nil
+	if err := from.PackInto(ctx, store, commit); err != nil {
+		return false, err
 	}
-	pr, pw := io.Pipe()
-	packed := make(chan error, 1)
-	go func() {
-		_, err := from.Pack(ctx, pw, commit, nil, true)
-		pw.CloseWithError(err)
-		packed <- err
-	}()
-	err = store.IndexPack(ctx, pr)
-	pr.CloseWithError(io.ErrClosedPipe)
-	if packErr := <-packed; packErr != nil {
-		err = packErr
-	}
-	if err == nil {
-		err = store.CutHistory(commit)
-	}
-	return err == nil, err
+	return true, store.CutHistory(commit)
 }

@@ -45,6 +45,17 @@ func (s *Scratch) Pack(ctx context.Context, w io.Writer, commit schema.ObjectID,
 	return builtOn, s.Stream(ctx, strings.NewReader(revs.String()), w, "-c", "pack.threads=1", "pack-objects", "--revs", "--stdout", "--quiet", "--no-use-bitmap-index", "--delta-base-offset")
 }
 
+// PackInto puts the one commit with all its files, and no history, among the objects of another directory. It copies what is stored without looking into it:
+// an object that is damaged, or is not what its id says, stays so. It fails where an object is missing.
+func (s *Scratch) PackInto(ctx context.Context, to *Scratch, commit schema.ObjectID) error {
+	if err := s.CutHistory(commit); err != nil {
+		return err
+	}
+	_, err := s.Run(ctx, strings.NewReader(string(commit)+"\n"), "-c", "pack.threads=1", "pack-objects", "--revs", "--quiet", "--no-use-bitmap-index", "--delta-base-offset",
+		filepath.Join(to.Dir, "objects", "pack", "pack"))
+	return err
+}
+
 // CutHistory makes commits look like ones without parents, as in a shallow clone.
 func (s *Scratch) CutHistory(commits ...schema.ObjectID) error {
 	path := filepath.Join(s.Dir, "shallow")
