@@ -28,6 +28,7 @@ type restorePart struct {
 	changes    []schema.Change
 	links      map[string]schema.ObjectID // submodules directly within, by path relative to this part
 	idSize     int
+	want       map[string]git.TreeEntry // every file that it must have, once that is known
 }
 
 func (p *restorePlan) changed(path string) bool {
