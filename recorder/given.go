@@ -16,7 +16,7 @@ func (p *Planned) takeGiven() error {
 	plan.DeclaredOutputs, plan.MetricsFile, plan.WorkDir = given.Outputs, given.Metrics, given.WorkDir
 	plan.CommandTemplate, plan.Launcher = schema.Texts(given.Template), given.Launcher
 	plan.Params, plan.Variables = given.Params, given.Vars
-	plan.Relaxed, plan.Withheld = given.Relaxed, given.Withheld
+	plan.Relaxed, plan.Withheld, plan.Tolerances = given.Relaxed, given.Withheld, given.Tolerances
 	if given.Job != nil {
 		return p.takeGivenJob()
 	}

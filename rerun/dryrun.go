@@ -72,7 +72,7 @@ func (r *Rerunner) Foresee(ctx context.Context, req Request) (Foreseen, error) {
 }
 
 func (r *Rerunner) foreseeJob(ctx context.Context, req Request, p *Prepared, f *Foreseen) error {
-	scheduler, err := r.Scheduler(p.Launcher)
+	scheduler, err := r.Scheduler(p.Launcher, p.Images)
 	if err != nil {
 		return err
 	}
@@ -90,11 +90,12 @@ func (r *Rerunner) foreseeJob(ctx context.Context, req Request, p *Prepared, f *
 		}
 		at = p.commandDir()
 	}
-	lines, err := scheduler.Plan(launch.Spec{Name: string(req.Run.Job.Path.Typed), Data: trial, Run: req.Run.ID, Dir: at})
+	asked := launch.Spec{Name: string(req.Run.Job.Path.Typed), Data: trial, Run: req.Run.ID, Dir: at}
+	lines, err := scheduler.Plan(asked)
 	if err != nil {
 		return err
 	}
-	if err := scheduler.Probe(ctx); err != nil {
+	if err := scheduler.Probe(ctx, asked); err != nil {
 		return err
 	}
 	for _, i := range p.Images {
@@ -239,9 +240,15 @@ func (f *Foreseen) foreseeEnd(req Request, p *Prepared) {
 	f.step("record", "a new run is written down as a rerun of %s", req.Run.ID)
 	compared := 0
 	for _, o := range req.Run.Outputs {
+		for _, declared := range p.Outputs { // with what the user says now
+			if declared.Name == o.Name && declared.Compare != "" {
+				o.Compare, o.Tolerance = declared.Compare, declared.Tolerance
+			}
+		}
 		switch {
 		case o.Compare != "" && o.Compare != "exact":
-			f.step("compare", "output %s: %s", o.Name, o.Compare)
+			compared++
+			f.step("compare", "output %s: %s", o.Name, strings.TrimSuffix(o.Compare+" "+string(o.Tolerance), " "))
 		case o.Identity() != "" && !o.Missing && !o.Stale:
 			compared++
 			f.step("compare", "output %s, bit for bit, with %s", o.Name, o.Identity())
@@ -250,10 +257,8 @@ func (f *Foreseen) foreseeEnd(req Request, p *Prepared) {
 	for _, name := range slices.Sorted(maps.Keys(req.Run.Metrics)) {
 		compared++
 		how := "as text"
-		if t, given := req.Tolerances.Metrics[name]; given && t.Relative > 0 {
-			how = fmt.Sprintf("within %v%%", t.Relative*100)
-		} else if given {
-			how = fmt.Sprintf("within %v", t.Absolute)
+		if t, given := p.Tolerances[name]; given {
+			how = fmt.Sprintf("within %s", t)
 		}
 		f.step("compare", "metric %s, %s, with %s", name, how, req.Run.Metrics[name])
 	}

@@ -21,8 +21,11 @@ type Rerunner struct {
 	Record   Recording
 	Collect  Collecting
 	Saver    Saver
-	// Scheduler finds what job specs are handed to, by the name of the place.
-	Scheduler func(on string) (launch.Batch, error)
+	Outputs  OutputHasher  // proves outputs before they are looked into; nil: directories are not
+	Compare  CompareRunner // nil: no compare command is run
+	// Scheduler finds what job specs are handed to, by the name of the place. images are the pins of the run: an index and the manifest of a platform in it are one
+	// image, which a digest alone does not tell.
+	Scheduler func(on string, images []schema.ImagePin) (launch.Batch, error)
 	// Reader reads recorded job specs.
 	Reader jobspec.Reader
 	// Determining picks the environment variables that can determine a result.
@@ -94,11 +97,15 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if ctx.Err() != nil {
 		return result, interrupted() // how a run that was cut short compares says nothing
 	}
-	return r.judge(ctx, req, result)
+	return r.judge(ctx, req, result, prepared.commandDir())
 }
 
-func (r *Rerunner) judge(ctx context.Context, req Request, result Result) (Result, error) {
-	verdict := Judge(req.Run, result.Run, req.Tolerances)
+// judge compares what came out; a command that compares runs in dir.
+func (r *Rerunner) judge(ctx context.Context, req Request, result Result, dir string) (Result, error) {
+	verdict, err := r.Judge(ctx, req.Run, result.Run, req.Tolerances, JudgeOptions{Commands: true, Dir: dir})
+	if err != nil {
+		return result, err
+	}
 	result.Verdict = &verdict
 	return result, r.SaveVerdict(ctx, result.Run.ID, &verdict)
 }
@@ -126,6 +133,10 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
 		WorkDir: run.WorkDir, Template: schema.Strings(run.CommandTemplate), Params: copyTexts(run.Params), Vars: copyTexts(run.Variables),
 		Paths: map[string]string{}, Sources: map[string]string{}, Withheld: run.Withheld, Secrets: map[string]string{}}
+	if err := req.Tolerances.Check(run); err != nil {
+		return p, err
+	}
+	req.Tolerances.carry(&p)
 	if err := chooseLauncher(&p, req.On); err != nil {
 		return p, err
 	}

@@ -26,10 +26,10 @@ func (r *Rerunner) Resume(ctx context.Context, run schema.Run) (schema.Run, erro
 	case run.Launched == nil && run.Status == schema.Lost:
 		return run, nil // who watched it is gone: nobody will say how it ended
 	case run.Launched == nil:
-		return run, unfinished(again, "it has not ended: it is %s", run.Status)
+		return run, unfinished("try again when it has; `runpin collect` and `runpin finish` report the end of what something else started", "it has not ended: it is %s", run.Status)
 	}
 	launched := *run.Launched
-	scheduler, err := r.Scheduler(launched.On)
+	scheduler, err := r.Scheduler(launched.On, run.Images)
 	if err != nil {
 		return run, err
 	}

@@ -186,15 +186,3 @@ func readSecrets(c *cli.Context) (map[string]string, error) {
 	}
 	return secrets, nil
 }
-
-func parseTolerances(given map[string]string) (rerun.Tolerances, error) {
-	out := rerun.Tolerances{Metrics: map[string]rerun.Tolerance{}}
-	for name, s := range given {
-		t, err := rerun.ParseTolerance(s)
-		if err != nil {
-			return out, err
-		}
-		out.Metrics[name] = t
-	}
-	return out, nil
-}

@@ -96,6 +96,9 @@ func (e *Env) showRun(run schema.Run) {
 	for _, k := range sortedKeys(run.Metrics) {
 		e.field("metric", "%s=%s", k, run.Metrics[k])
 	}
+	for _, k := range sortedKeys(run.Tolerances) {
+		e.field("tolerance", "%s ±%s", k, run.Tolerances[k])
+	}
 	e.showAftermath(run)
 }
 
@@ -116,7 +119,7 @@ func (e *Env) showAftermath(run schema.Run) {
 		e.field("fingerprint", "%s", run.Fingerprint)
 	}
 	if run.Verdict != nil {
-		e.field("verdict", "%s", e.verdictText(*run.Verdict))
+		e.showVerdictOf(run)
 	}
 	for _, k := range sortedKeys(run.Labels) {
 		e.field("label", "%s=%s", k, run.Labels[k])
@@ -244,21 +247,12 @@ func (e *Env) showOutput(o schema.Output) {
 	if o.Rank != nil {
 		name += fmt.Sprintf(" of rank %d", *o.Rank)
 	}
-	e.field("output", "%s: %s = %s, %s", name, o.URI, value, size(o.Bytes))
+	e.field("output", "%s: %s = %s, %s%s", name, o.URI, value, size(o.Bytes), comparedBy(o.CompareRule()))
 	for _, r := range o.Reasons {
 		if !o.Missing && r.Code != "existed-before" {
 			e.reasons([]schema.Reason{r})
 		}
 	}
-}
-
-func (e *Env) verdictText(v schema.Verdict) string {
-	colors := map[schema.Result]string{schema.Identical: green, schema.Equivalent: green, schema.Differs: red, schema.CannotBeCompared: yellow}
-	text := e.paint(e.Out, colors[v.Result], string(v.Result)) + " to " + v.Against.Short()
-	if v.Cause != "" {
-		text += ": " + v.Cause
-	}
-	return text
 }
 
 func orNone(s string) string {

@@ -22,7 +22,8 @@ func executeFlags() []cli.Flag {
 		&cli.IntFlag{Name: "jobs", Usage: "run `N` at a time", Value: 1},
 		&cli.BoolFlag{Name: "fail-fast", Usage: "of several runs, begin no other after one that was refused or came out different"},
 		&cli.BoolFlag{Name: "rm", Usage: "remove the directory when the result is identical"},
-		&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
+		&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%, besides or instead of what was recorded"},
+		&cli.StringSliceFlag{Name: "compare", Usage: "how an output is compared: " + compareUsage},
 		&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 		&cli.BoolFlag{Name: "detach", Usage: "leave it running; `runpin verify` judges it later"},
 		&cli.BoolFlag{Name: "keep-job", Usage: "leave the job where it is when it has ended"},
@@ -129,11 +130,7 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run, dir string) (req r
 	if req.Secrets, err = readSecrets(c); err != nil {
 		return req, err
 	}
-	tolerances, err := keyValues("tolerance", c.StringSlice("tolerance"))
-	if err != nil {
-		return req, err
-	}
-	req.Tolerances, err = parseTolerances(tolerances)
+	req.Tolerances, err = readTolerances(c)
 	return req, err
 }
 
@@ -189,41 +186,4 @@ func freshBase(env *Env) (string, error) {
 		return "", &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
 	}
 	return base, nil
-}
-
-// showVerdict tells a person on stderr how the rerun went; stdout has the new run's id.
-func (e *Env) showVerdict(run schema.Run, v schema.Verdict) {
-	colors := map[schema.Result]string{schema.Identical: green, schema.Equivalent: green, schema.Differs: red, schema.CannotBeCompared: yellow}
-	text := "verdict: " + e.paint(e.Err, colors[v.Result], string(v.Result))
-	if v.Cause != "" {
-		text += ": " + v.Cause
-	}
-	e.say("%s", text)
-	for _, o := range v.Outputs {
-		line := fmt.Sprintf("output %s: %s", o.Name, o.Result)
-		if o.Result == schema.Identical {
-			line += " " + o.Want.Short()
-		} else if o.Want != "" && o.Got != "" {
-			line += fmt.Sprintf(" (%s, was %s)", o.Got.Short(), o.Want.Short())
-		}
-		e.say("  %s", line)
-	}
-	for _, m := range v.Metrics {
-		if m.Result != schema.Identical {
-			e.say("  metric %s: %s (%s, was %s)", m.Name, m.Result, orNone(string(m.Got)), m.Want)
-		}
-	}
-	for _, r := range run.Relaxed {
-		e.say("  relaxed: %s %s", r.Subject, r.Text)
-	}
-}
-
-func verdictStatus(v schema.Verdict) error {
-	switch v.Result {
-	case schema.Differs:
-		return &statusOnly{exitDifferent}
-	case schema.CannotBeCompared:
-		return &statusOnly{exitNotComparable}
-	}
-	return nil
 }

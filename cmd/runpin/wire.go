@@ -66,7 +66,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		foldWaiting(ctx, env, w.store, location)
 	}
 	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
-	images := image.New(image.Options{Registry: reg, Now: env.Now})
+	images := image.New(image.Options{Registry: reg, Layers: true, Now: env.Now})
 	w.images = images
 	codes := code.New(code.Options{Now: env.Now})
 	options := dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}
@@ -84,7 +84,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{
-		Images: images, Code: codes, Datasets: datasets, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
+		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner.Process, w.rerunner.Alive = func() schema.Lease { return store.CurrentLease(0) }, processAlive
@@ -163,6 +163,22 @@ func (w *wiring) event(run schema.RunID) schema.Document {
 
 // runs loads the runs that the arguments name; "-" reads names from stdin, one on each line.
 func (w *wiring) runs(c *cli.Context, min, max int) ([]schema.Run, error) {
+	ids, err := w.runIDs(c, min, max)
+	failures := schema.Failures(err)
+	var runs []schema.Run
+	for _, id := range ids {
+		run, err := w.store.Run(c.Context, id)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		runs = append(runs, run)
+	}
+	return runs, errors.Join(failures...)
+}
+
+// runIDs finds the runs that the arguments name, as runs does. The ids of those that are there are given beside an error about others.
+func (w *wiring) runIDs(c *cli.Context, min, max int) ([]schema.RunID, error) {
 	args, err := arguments(c, min, max, runArgument)
 	if err != nil {
 		return nil, err
@@ -183,18 +199,15 @@ func (w *wiring) runs(c *cli.Context, min, max int) ([]schema.Run, error) {
 			return nil, usageError("one run on each line", "stdin: %v", err)
 		}
 	}
-	var runs []schema.Run
+	var ids []schema.RunID
 	var failures []error
 	for _, q := range queries {
 		id, err := w.store.Find(c.Context, q, w.scope(""))
-		if err == nil {
-			var run schema.Run
-			if run, err = w.store.Run(c.Context, id); err == nil {
-				runs = append(runs, run)
-				continue
-			}
+		if err != nil {
+			failures = append(failures, err)
+			continue
 		}
-		failures = append(failures, err)
+		ids = append(ids, id)
 	}
-	return runs, errors.Join(failures...)
+	return ids, errors.Join(failures...)
 }

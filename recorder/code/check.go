@@ -16,6 +16,7 @@ import (
 // remotes of the pin. Files that were withheld because they hold a secret are named in Reason, and Remedy says how to give them: the state stays
 // available. How is "object-present" (the clone in which it was recorded has it), "bundle", "ls-remote" (a remote advertises the
 // commit), "fetched" (a remote gave it when asked by id), "image" (a label of an image names it), or "blobs" where no commit is needed.
+// Wherever the objects are at hand, which is not so for "ls-remote", the tree that commit and changes make is compared with the recorded one.
 func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource) schema.Availability {
 	a := schema.Availability{Pin: "code:" + pin.Name, Ref: pin.Ref, Value: schema.Text(pin.Commit), How: "blobs"}
 	if pin.Origin.Kind == schema.FromLabel && pin.Tree == "" {
@@ -24,6 +25,9 @@ func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs sche
 		return a
 	}
 	how, err := r.check(ctx, pin, blobs)
+	if ctx.Err() != nil { // whatever was found, half of it was not looked at
+		err = &schema.Error{Op: "code.check", Kind: schema.Interrupted, Subject: a.Pin, Err: ctx.Err()}
+	}
 	if how != "" {
 		a.How = how
 	}
@@ -86,7 +90,7 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 		if pin.Script == nil {
 			return "", gone("code:"+pin.Name, "", "no script was recorded")
 		}
-		return "blobs", readable(ctx, blobs, pin.Script.Blob)
+		return "blobs", r.stored(ctx, blobs, pin.Script.Blob)
 	}
 	plan, err := planRestore(ctx, pin, blobs)
 	if err != nil {
@@ -97,8 +101,9 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 		return "", errNoGit
 	}
 	for i, part := range plan.parts {
+		var f found
 		if part.source.commit != "" {
-			f := r.locate(ctx, p, part.source, blobs)
+			f = r.locate(ctx, p, part.source, blobs)
 			if f.how == "" {
 				kind := schema.Gone
 				if f.net {
@@ -114,9 +119,12 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 			if c.Digest == "" {
 				continue
 			}
-			if err := readable(ctx, blobs, schema.BlobRef{Kind: schema.BlobFile, Digest: c.Digest, Bytes: c.Bytes}); err != nil {
+			if err := r.stored(ctx, blobs, schema.BlobRef{Kind: schema.BlobFile, Digest: c.Digest, Bytes: c.Bytes}); err != nil {
 				return how, fmt.Errorf("%q: %w", c.Path, err)
 			}
+		}
+		if err := r.proveTree(ctx, p, part, f); err != nil {
+			return how, err
 		}
 	}
 	for _, o := range pin.LFS {
@@ -134,26 +142,94 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 	return how, nil
 }
 
+// proveTree compares the tree that a commit and its changes make with the recorded one, as far as the commit's trees are at hand. Nothing is written.
+func (r *Resolver) proveTree(ctx context.Context, p *git.Program, part *restorePart, f found) error {
+	objects := &treeReader{cache: &r.asked.trees, ctx: ctx}
+	defer objects.close()
+	if len(f.objects) > 0 {
+		objects.open = func() (*git.Scratch, error) { return p.NewStore(part.idSize, f.objects) }
+	}
+	changed := func(format string, args ...any) error {
+		return &schema.Error{Op: "code.check", Kind: schema.Drift, Subject: part.subject, Err: fmt.Errorf(format, args...),
+			Hint: "the record contradicts itself, so its code cannot be restored; record the run again"}
+	}
+	base := schema.ObjectID("")
+	if part.source.commit != "" {
+		base = part.commitTree
+		if len(f.objects) > 0 || f.trees {
+			tree, _, err := git.CommitTree(objects, part.source.commit)
+			switch {
+			case err == nil && part.commitTree != "" && tree != part.commitTree:
+				return changed("its tree is %s, recorded was %s", tree, part.commitTree)
+			case err == nil:
+				base = tree
+			case !errors.Is(err, git.ErrMissing):
+				return unread(part, err)
+			}
+		}
+		if base == "" {
+			return nil
+		}
+	}
+	tree, err := git.RewriteTree(objects, base, part.edits(), part.idSize)
+	switch {
+	case errors.Is(err, git.ErrMissing): // only a remote has it
+		return nil
+	case err != nil:
+		return unread(part, err)
+	case tree != part.tree:
+		return changed("the commit and its changes make the tree %s, recorded was %s", tree, part.tree)
+	}
+	return nil
+}
+
+func unread(part *restorePart, err error) error {
+	return &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: part.subject, Err: err, Hint: "git fsck in the clone tells what is wrong with it"}
+}
+
+// stored reads a blob to its end and proves its digest and size, once for all runs that have it.
+func (r *Resolver) stored(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
+	return r.asked.blobs.get(ctx, r.opts.Remember, fmt.Sprint(ref.Digest, ref.Bytes), func() error {
+		h := newDigester()
+		n, err := readBlob(ctx, blobs, ref, h)
+		if err == nil && (h.digest() != ref.Digest || n != ref.Bytes) {
+			err = gone(ref.Digest.Short(), "runpin store check finds damage; a backup of the store may have it whole", "the store holds other bytes under that digest")
+		}
+		return err
+	})
+}
+
 // readable reports whether a blob can be read, by opening it.
 func readable(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
+	_, err := readBlob(ctx, blobs, ref, nil)
+	return err
+}
+
+// readBlob copies a blob to w; with nil it reads the first byte alone.
+func readBlob(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, w io.Writer) (n int64, err error) {
 	if blobs == nil {
-		return gone(string(ref.Digest), "", "there is no store to read it from")
+		return 0, gone(string(ref.Digest), "", "there is no store to read it from")
 	}
 	rc, err := blobs.OpenBlob(ctx, ref)
 	if err == nil {
-		_, err = io.CopyN(io.Discard, rc, 1)
+		if w == nil {
+			_, err = io.CopyN(io.Discard, rc, 1)
+		} else {
+			n, err = io.Copy(w, io.LimitReader(rc, maxRestored))
+		}
 		if errors.Is(err, io.EOF) {
 			err = nil
 		}
 		rc.Close()
 	}
 	if err == nil || ctx.Err() != nil {
-		return err
+		return n, err
 	}
 	if schema.IsKind(err, schema.Unavailable) {
-		return err
+		return n, err
 	}
-	return &schema.Error{Op: "code.check", Kind: schema.Gone, Subject: ref.Digest.Short(), Err: fmt.Errorf("the store cannot give it: %w", err)}
+	return n, &schema.Error{Op: "code.check", Kind: schema.Gone, Subject: ref.Digest.Short(), Err: fmt.Errorf("the store cannot give it: %w", err),
+		Hint: "runpin store check finds damage; a backup of the store may have it whole"}
 }
 
 var errNoGit = &schema.Error{Op: "code.restore", Kind: schema.Unavailable, Subject: "git", Err: errors.New("a checkout is restored with the git program, and there is none here"), Hint: "install git"}
