@@ -48,6 +48,8 @@ func TestJSONFields(t *testing.T) {
 		{"check one", "run name rerunnable answer pins"},
 		{"check --all --summary", "runs rerunnable lost unknown asked losses causes"},
 		{"rerun one --execute", "run rerun_of verdict pins dir"},
+		{"rerun one one --execute", "run rerun_of verdict pins dir state seconds log"},
+		{"rerun one --execute --dry-run", "rerun_of on dir pins steps"},
 		{"verify latest", "result against same_inputs outputs"},
 		{"diff one latest", "schema a b same_inputs summary differences"},
 		{"import mlflow mlruns", "runs new updated unchanged recorded failed with_image with_commit with_dataset with_all"},

@@ -310,6 +310,10 @@ func TestRerunInContainerKilledAndStopped(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	w.remember()
+	if code, out := w.runpin("rerun", "one", "--execute", "--dry-run"); code != 0 || !regexp.MustCompile(`launch +podman create --interactive --pull=never --workdir /workspace --mount \S+,destination=/workspace `+
+		`.*--label runpin.dev/run=NEW .*/team/trainer@sha256:[0-9a-f]{64} sh -c `).MatchString(out) || !strings.Contains(out, "mounted read-only from "+w.dir+"/linked-beside") {
+		t.Errorf("a dry run: exit code %d\n%s", code, out)
+	}
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		dir := filepath.Join(w.dir, "rerun-"+signal.String())
 		stalled := filepath.Join(w.dir, "stalled-"+signal.String())
