@@ -191,7 +191,7 @@ func unread(part *restorePart, err error) error {
 func (r *Resolver) stored(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
 	return r.asked.blobs.get(ctx, r.opts.Remember, fmt.Sprint(ref.Digest, ref.Bytes), func() error {
 		h := newDigester()
-		n, err := readBlob(ctx, blobs, ref, h)
+		n, err := readBlob(ctx, blobs, ref, h, ref.Bytes+1)
 		if err == nil && (h.digest() != ref.Digest || n != ref.Bytes) {
 			err = gone(ref.Digest.Short(), "runpin store check finds damage; a backup of the store may have it whole", "the store holds other bytes under that digest")
 		}
@@ -199,27 +199,14 @@ func (r *Resolver) stored(ctx context.Context, blobs schema.BlobSource, ref sche
 	})
 }
 
-// readable reports whether a blob can be read, by opening it.
-func readable(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
-	_, err := readBlob(ctx, blobs, ref, nil)
-	return err
-}
-
-// readBlob copies a blob to w; with nil it reads the first byte alone.
-func readBlob(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, w io.Writer) (n int64, err error) {
+// readBlob copies at most limit bytes of a blob to w.
+func readBlob(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, w io.Writer, limit int64) (n int64, err error) {
 	if blobs == nil {
 		return 0, gone(string(ref.Digest), "", "there is no store to read it from")
 	}
 	rc, err := blobs.OpenBlob(ctx, ref)
 	if err == nil {
-		if w == nil {
-			_, err = io.CopyN(io.Discard, rc, 1)
-		} else {
-			n, err = io.Copy(w, io.LimitReader(rc, maxRestored))
-		}
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
+		n, err = io.Copy(w, io.LimitReader(rc, limit))
 		rc.Close()
 	}
 	if err == nil || ctx.Err() != nil {
