@@ -86,4 +86,3 @@ func BenchmarkPreflight(b *testing.B) {
 		}
 	})
 }
-

@@ -134,7 +134,8 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 			if f.net {
 				kind = schema.Unavailable
 			}
-			failures = append(failures, &schema.Error{Op: "code.check", Kind: kind, Subject: part.subject, Err: f.err, Hint: "put the clone back to where it was, or push the commit to a remote of the record"})
+			failures = append(failures, &schema.Error{Op: "code.check", Kind: kind, Subject: part.subject, Err: f.err,
+				Hint: "put the clone back to where it was, or push the commit to a remote of the record"})
 		} else if err := r.proveTree(ctx, p, part, f); err != nil {
 			failures = append(failures, err)
 		}
