@@ -65,7 +65,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	if mode != forReading && (w.store.runStore != nil || w.store.spool != nil) {
 		foldWaiting(ctx, env, w.store, location)
 	}
-	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
+	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: registryBudget(env, c), Now: env.Now})
 	images := image.New(image.Options{Registry: reg, Layers: true, Now: env.Now})
 	w.images = images
 	codes := code.New(code.Options{Now: env.Now})
@@ -132,6 +132,15 @@ func duration(env *Env, name string) time.Duration {
 		return 0
 	}
 	return d
+}
+
+// registryBudget is how long one question to a registry may take, waiting as it asks included; 0 is the default. Among the many of a whole history each waits for
+// its turn, too.
+func registryBudget(env *Env, c *cli.Context) time.Duration {
+	if d := duration(env, "RUNPIN_RETRY_BUDGET"); d > 0 || !c.Bool("all") {
+		return d
+	}
+	return 15 * time.Minute
 }
 
 func under(dir, name string) string {
