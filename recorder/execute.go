@@ -31,7 +31,7 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	background.Go(func() { p.observeEnvironment(quiet, ended) })
 	stopBeat := p.keepBeating(quiet, &background)
 	exit, err := launcher.Launch(quiet, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
-		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts})
+		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts, GPUs: p.gpus()})
 	close(ended)
 	stopBeat()
 	background.Wait()
@@ -42,6 +42,14 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	}
 	p.seal(quiet, finished, exit, before)
 	return Result{ID: p.Run.ID, Run: p.Run, Code: exit.Code}, nil
+}
+
+// gpus is what the container is given.
+func (p *Planned) gpus() string {
+	if p.place.image == "" || p.Run.GPUs == "none" {
+		return ""
+	}
+	return p.Run.GPUs
 }
 
 func (p *Planned) keepBeating(ctx context.Context, background *sync.WaitGroup) (stop func()) {
@@ -83,6 +91,11 @@ func (p *Planned) lookAround(ctx context.Context) {
 	seen := make(chan seenEnvironment, 1)
 	p.environment = seen
 	req := EnvironmentRequest{Argv: p.req.Command, Env: p.req.Environ, Dir: p.req.WorkDir, Extra: p.req.Env}
+	if p.req.Rerun != nil {
+		for _, kv := range p.req.Rerun.Env {
+			req.Unsaid = append(req.Unsaid, before(kv, "="))
+		}
+	}
 	if p.req.In != "" {
 		req.Argv, req.Env, req.Dir = nil, nil, "" // what is installed in the image is the image's, not this machine's
 	} else {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/rerun/launch"
@@ -35,6 +36,14 @@ type Rerunner struct {
 	Now         func() schema.Time
 	Progress    schema.Progress
 	Warn        func(format string, args ...any)
+	// Hardware and Places are asked about what the record cannot tell; without them nobody is.
+	Hardware Hardware
+	Places   Places
+
+	look   sync.Mutex // guards what was found on this machine
+	looked bool
+	gpus   []schema.GPU
+	driver string
 }
 
 // Request says what to run again, and where the user wants it otherwise. Each relaxation ends up in the record of the new run.
@@ -54,6 +63,11 @@ type Request struct {
 	Keep    bool      // of a job: leave its objects where they are when it has ended
 	Output  io.Writer // what a job prints
 	Tolerances
+
+	Relocate  Relocations       // --relocate OLD=NEW: where what moved is looked for first
+	Env       map[string]string // --env-file FILE: further variables, by name
+	Overwrite bool              // --overwrite-outputs
+	GPUs      string            // --gpus: all, none, a number or device=ID,…; "" for what the original had
 }
 
 // Result is what a rerun gave. Verdict is nil where the job was left running.
@@ -72,15 +86,26 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if err != nil {
 		return result, err
 	}
-	result.Preflight = r.Preflight(ctx, req.Run, PreflightOptions{At: req.At, Deep: req.Deep})
+	if prepared.Job != nil {
+		if err := r.checkJobOutputs(ctx, req, &prepared); err != nil {
+			return result, err
+		}
+	}
+	found := &moves{}
+	result.Preflight = r.Preflight(ctx, req.Run, prepared.asking(req, found))
 	if ctx.Err() != nil {
 		return result, interrupted()
 	}
 	if err := Blocking(result.Preflight, r.needs(req.Run, prepared)); err != nil {
 		return result, err
 	}
+	r.advise(result.Preflight)
+	prepared.relocate(&req, found)
 	if prepared.Job != nil {
 		return r.executeJob(ctx, req, prepared, result)
+	}
+	if err := r.chooseGPUs(ctx, &prepared, req.GPUs); err != nil {
+		return result, err
 	}
 	if err := r.restore(ctx, req, &prepared); err != nil {
 		return result, err
@@ -120,10 +145,7 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	if run.Status == schema.Planned || run.Status == schema.Running {
 		r.Warn("run %s is still %s: there may be nothing to compare with", run.ID.Short(), run.Status)
 	}
-	p := Prepared{Of: run, Images: append([]schema.ImagePin(nil), run.Images...), Code: append([]schema.CodePin(nil), run.Code...),
-		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
-		WorkDir: run.WorkDir, Template: schema.Strings(run.CommandTemplate), Params: copyTexts(run.Params), Vars: copyTexts(run.Variables),
-		Paths: map[string]string{}, Sources: map[string]string{}, Withheld: run.Withheld, Secrets: map[string]string{}}
+	p := preparedOf(run)
 	if err := chooseLauncher(&p, req.On); err != nil {
 		return p, err
 	}
@@ -138,11 +160,22 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 			return refuse(schema.Invalid, "names: "+p.datasetNames(), "--at %s: the run has no data set of that name", name)
 		}
 	}
-	if err := p.checkOutputs(); err != nil {
+	if err := r.takeEnvFile(&p, req.Env); err != nil {
 		return p, err
 	}
-	p.Environ = r.environment(req.Environ, p.Vars)
-	return p, nil
+	p.Environ = r.environment(req.Environ, p.Vars, p.Env)
+	if err := p.checkOutputs(req.Overwrite, nil); err != nil {
+		return p, err
+	}
+	return p, p.dropTrackerRuns(req.Overwrite)
+}
+
+// preparedOf begins a rerun: everything as it was recorded.
+func preparedOf(run schema.Run) Prepared {
+	return Prepared{Of: run, Images: append([]schema.ImagePin(nil), run.Images...), Code: append([]schema.CodePin(nil), run.Code...),
+		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
+		WorkDir: run.WorkDir, Template: schema.Strings(run.CommandTemplate), Params: copyTexts(run.Params), Vars: copyTexts(run.Variables),
+		Paths: map[string]string{}, Sources: map[string]string{}, Withheld: run.Withheld, Secrets: map[string]string{}}
 }
 
 // chooseLauncher: a run that runpin started in an image runs in that image again; one that ran on a machine runs on the machine, unless the user asks
@@ -220,7 +253,7 @@ func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 	for _, d := range run.Datasets {
 		needed["dataset:"+d.Name] = true
 	}
-	needed["job"] = true
+	needed["job"], needed["launcher:"+p.Launcher] = true, true
 	return needed
 }
 

@@ -131,6 +131,8 @@ func (r *Rerunner) placeDataset(ctx context.Context, req Request, p *Prepared, p
 			return err
 		}
 		source = abs
+	}
+	if at := req.At[pin.Name]; at != "" && !p.relocated["dataset:"+pin.Name] {
 		p.Relaxed = append(p.Relaxed, schema.Reason{Code: "dataset-elsewhere", Subject: schema.Text("dataset:" + pin.Name), Text: "read from another place; its digest was proved equal"})
 	}
 	pin.Use, pin.Origin = schema.Enforced, schema.Origin{Kind: schema.FromContent, By: r.Host, At: r.Now()}
@@ -208,6 +210,10 @@ func (p *Prepared) placeOutput(o *schema.Output, dir string) error {
 	if o.Path == nil {
 		return nil
 	}
+	if p.chosen[o.Name] {
+		p.Paths[o.Name] = string(o.Path.Typed)
+		return nil
+	}
 	recorded := *o.Path
 	moved := recorded
 	typed := string(recorded.Typed)
@@ -241,6 +247,10 @@ func (p *Prepared) placeMetrics(dir string) error {
 	if p.Metrics == nil {
 		return nil
 	}
+	if p.chosen[metricsName] {
+		p.Paths[metricsName] = string(p.Metrics.Typed)
+		return nil
+	}
 	moved := *p.Metrics
 	at := p.place(*p.Metrics, dir)
 	p.Paths["metrics"] = string(moved.Typed)
@@ -256,26 +266,4 @@ func (p *Prepared) placeMetrics(dir string) error {
 		return err
 	}
 	return dropLink(at)
-}
-
-// checkOutputs refuses a rerun that would write over an output, or the metrics, of the original.
-func (p *Prepared) checkOutputs() error {
-	outputs := slices.Clone(p.Outputs)
-	if p.Metrics != nil {
-		outputs = append(outputs, schema.Output{Name: "metrics", Path: p.Metrics})
-	}
-	for _, o := range outputs {
-		refuse := func(hint, format string, args ...any) error {
-			return &schema.Error{Op: "rerun", Kind: schema.Conflict, Subject: "output " + o.Name, Err: fmt.Errorf(format, args...), Hint: hint}
-		}
-		if o.Path == nil {
-			return refuse("", "%s would be written over: outputs that are not local paths cannot be rerun by this version", o.URI)
-		}
-		inCode := o.Path.Base == schema.BaseCheckout || (o.Path.Base == schema.BaseWorkDir && !strings.HasPrefix(string(o.Path.Rel), ".."))
-		named := slices.ContainsFunc(p.Template, func(arg string) bool { return strings.Contains(arg, "{"+o.Name+"}") })
-		if !inCode && !named && !p.InContainer() {
-			return refuse("name the output in the command when recording, as {"+o.Name+"}", "%s would be written over: the command does not take its path as an argument", o.Path.Typed)
-		}
-	}
-	return nil
 }

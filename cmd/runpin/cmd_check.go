@@ -19,11 +19,16 @@ The exit code is 14 when something is gone or changed, 15 when it could not be f
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 			&cli.StringSliceFlag{Name: "at", Usage: "look for a data set elsewhere: `NAME=URI`"},
+			relocateFlag(),
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			at, err := keyValues("at", c.StringSlice("at"))
+			if err != nil {
+				return err
+			}
+			moved, err := relocations(env, c)
 			if err != nil {
 				return err
 			}
@@ -38,7 +43,7 @@ The exit code is 14 when something is gone or changed, 15 when it could not be f
 			}
 			var failures []error
 			for _, run := range runs {
-				found := w.rerunner.Preflight(c.Context, run, rerun.PreflightOptions{At: at, Deep: c.Bool("deep")})
+				found := w.rerunner.Preflight(c.Context, run, rerun.PreflightOptions{At: at, Deep: c.Bool("deep"), Relocate: moved})
 				w.progress.clear()
 				if err := c.Context.Err(); err != nil {
 					return &schema.Error{Op: "check", Kind: schema.Interrupted, Err: errInterrupted}
@@ -68,14 +73,22 @@ type checkJSON struct {
 	Pins       []schema.Availability `json:"pins"`
 }
 
+// stateText marks what does not keep the run from being run again.
+func stateText(a schema.Availability) string {
+	if a.Advisory && a.State != schema.StateAvailable {
+		return string(a.State) + " (advice)"
+	}
+	return string(a.State)
+}
+
 func (e *Env) showCheck(run schema.Run, found []schema.Availability) {
 	var rows [][]string
 	for _, a := range found {
 		why := a.Reason
-		if a.Remedy != "" && a.Kind() != "" {
+		if a.Remedy != "" && a.State != schema.StateAvailable {
 			why += "; " + a.Remedy
 		}
-		rows = append(rows, []string{run.ID.Short(), a.Pin, string(a.State), a.How, string(a.Ref), why})
+		rows = append(rows, []string{run.ID.Short(), a.Pin, stateText(a), a.How, string(a.Ref), why})
 	}
 	if len(rows) == 0 {
 		e.say("run %s has no pins to check", run.ID.Short())

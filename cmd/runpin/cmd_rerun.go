@@ -30,6 +30,7 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.StringFlag{Name: "name", Usage: "submit it again as `NAME` (default: what the server makes of the old name)"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a spec that is printed also field.PATH"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
+			relocateFlag(),
 			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			jsonFlag(),
@@ -79,11 +80,15 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if run.Job == nil && len(settings) > 0 {
 		return usageError("add --execute or --as FORMAT", "--set changes a run that is executed or written in a form; it has no job spec to print")
 	}
+	moved, err := relocations(env, c)
+	if err != nil {
+		return err
+	}
 	stamp := run.ID
 	if c.Bool("no-stamp") {
 		stamp = ""
 	}
-	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings})
+	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings, Relocate: moved})
 	if err != nil {
 		return err
 	}

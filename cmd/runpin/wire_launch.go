@@ -54,7 +54,7 @@ func schedulers(env *Env, c *cli.Context) func(on string) (launch.Batch, error) 
 type launcher struct{ inner launch.Launcher }
 
 func (l launcher) Launch(ctx context.Context, job recorder.LaunchRequest) (recorder.Exit, error) {
-	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, Started: job.Started}
+	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, GPUs: job.GPUs, Started: job.Started}
 	for _, m := range job.Mounts {
 		converted.Mounts = append(converted.Mounts, launch.Mount(m))
 	}
