@@ -91,11 +91,11 @@ func first(moved, recorded Question, at string, noted *moves, inPlace []string) 
 			return a
 		}
 		b := recorded.Ask(ctx)
-		if rank(b.State) < rank(a.State) {
+		if a.State == schema.StateGone && rank(b.State) > 0 && b.Reason != "" {
+			b.Reason += "; nor is it at " + at
 			return b
 		}
-		if a.State == schema.StateGone && b.Reason != "" {
-			b.Reason += "; nor is it at " + at
+		if rank(b.State) < rank(a.State) {
 			return b
 		}
 		a.Reason = join("at "+at, a.Reason)

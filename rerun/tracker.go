@@ -39,6 +39,9 @@ func (p *Prepared) dropTrackerRuns(allowed bool) error {
 		if inline {
 			_, is, _ = strings.Cut(is, "=")
 		}
+		if jobspec.IsTrackerVariable(flag) && len(p.Started) > 0 {
+			continue
+		}
 		if !isTrackerFlag(flag) || at == i && !inline || namesNothing(was) || is != was {
 			continue
 		}

@@ -19,16 +19,17 @@ func Rewrite(file string, data []byte, old, new string) (out []byte, err error) 
 	if isScript(file, data) {
 		return rewriteScript(file, data, old, new)
 	}
+	next := 0 // a change leaves the number and the order of the texts
 	for range maxPasses {
 		s, err := Reader{}.parse(file, data)
 		if err != nil {
 			return nil, err
 		}
-		at, found := settable{}, false
+		at, found, n := settable{}, false, 0
 		for _, d := range s.texts[0].docs {
 			d.eachText(d.value, "", func(v *value, field string) {
-				if !found && v.node.Kind == yaml.ScalarNode && replaced(v.node.Value, old, new) != v.node.Value {
-					at, found = settable{hit{field: field, value: v}, d, "", true}, true
+				if n++; !found && n > next && v.node.Kind == yaml.ScalarNode && replaced(v.node.Value, old, new) != v.node.Value {
+					at, found, next = settable{hit{field: field, value: v}, d, "", true}, true, n
 				}
 			})
 		}
@@ -64,6 +65,7 @@ func replaced(text, old, new string) string {
 }
 
 func rewriteScript(file string, data []byte, old, new string) ([]byte, error) {
+	next := 0
 	for range maxPasses {
 		words, err := wordsOf(file, data)
 		if err != nil {
@@ -71,7 +73,7 @@ func rewriteScript(file string, data []byte, old, new string) ([]byte, error) {
 		}
 		at := -1
 		for i, w := range words.words {
-			if !w.expands && replaced(w.text, old, new) != w.text {
+			if i >= next && !w.expands && replaced(w.text, old, new) != w.text {
 				at = i
 				break
 			}
@@ -80,6 +82,7 @@ func rewriteScript(file string, data []byte, old, new string) ([]byte, error) {
 			return data, nil
 		}
 		w := words.words[at]
+		next = at + 1
 		quoted, err := syntax.Quote(replaced(w.text, old, new), syntax.LangPOSIX)
 		if err != nil {
 			return nil, err

@@ -27,6 +27,9 @@ type TrackerRun struct {
 
 // TrackerRuns finds them. What is made anew for each run, such as $SLURM_JOB_ID or a field of the pod, is none.
 func TrackerRuns(file string, data []byte) (found []TrackerRun, err error) {
+	if !slices.ContainsFunc(trackerVariables, func(name string) bool { return bytes.Contains(data, []byte(name)) }) {
+		return nil, nil // most specs have none, and need not be read again to know it
+	}
 	if isScript(file, data) {
 		if f := textFormatOf(file, data); f != &slurmFormat && f != &shellFormat {
 			return nil, nil
