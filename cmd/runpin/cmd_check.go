@@ -13,6 +13,7 @@ func checkCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "can a run still be run again?", ArgsUsage: "<run>...",
 		Description: `Asks for every pin whether it can still be had, and how that was found out. Nothing is changed and nothing is started.
+Behind the pins stands what a rerun needs beside them (secrets, outputs, GPUs, the place to run), as advice.
 The exit code is 14 when something is gone or changed, 15 when it could not be found out.
 
 ` + examples("runpin check latest", "runpin check latest --deep", "runpin list -q | runpin check - --json"),

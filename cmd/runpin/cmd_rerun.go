@@ -18,6 +18,7 @@ func rerunCommand(env *Env) *cli.Command {
 With --execute it establishes that everything can still be had, restores code and data into a fresh directory, runs the command, records a new run and
 compares: identical is exit code 0, different 13, not comparable 16. When something is gone or changed it refuses with 14 and names it.
 Your checkout and the original's outputs are never touched.
+It is refused where it would write over an output of the original that --set gives no other place, and never goes on with the original's run of a tracker.
 With --as it writes a run that was recorded from a command in another form: what restores the code, guards the data sets by their digests and starts the command.
 
 ` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train",
