@@ -29,7 +29,7 @@ func (r *Recorder) prepare(ctx context.Context, req Request) (*Planned, error) {
 	p := &Planned{r: r, req: req, staged: newStaging()}
 	p.Run.ID = schema.NewRunID(now)
 	p.Run.Plan = schema.Plan{Name: req.Name, Project: req.Project, Parent: req.Parent, Created: schema.At(now), User: req.User,
-		Recorder: "runpin " + r.Version, SubmittedFrom: r.CI}
+		Recorder: "runpin " + r.Version, SubmittedFrom: r.CI, GPUs: req.GPUs}
 	if req.Job != nil && r.CI == nil && r.Host != "" {
 		p.Run.SubmittedFrom = &schema.Submission{Host: r.Host}
 	}

@@ -19,6 +19,7 @@ type Request struct {
 	Images     []ImageRef
 	Platform   string // of all images; "" for linux on this machine's architecture
 	In         string // podman or docker: run Command in the (only) image
+	GPUs       string // what the container is given: all, none, a number or device=ID,…
 	Code       []CodeRef
 	NoCode     bool
 	Datasets   []DatasetRef
@@ -88,6 +89,9 @@ type Given struct {
 	Relaxed  []schema.Reason
 	Withheld []schema.Withheld
 	Secrets  map[string]string // by name of a withheld argument; never recorded
+	Env      []string          // NAME=value: further variables of the command; never recorded
+	GPUs     string
+	Started  []string // what is started in place of Template where that differs
 
 	Tolerances map[string]schema.Text // by metric
 

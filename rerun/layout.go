@@ -44,10 +44,18 @@ func (p *Prepared) layOut(req Request, dir, by string, now schema.Time) ([]place
 		if o.Path == nil {
 			continue
 		}
+		if p.chosen[o.Name] {
+			p.Paths[o.Name] = string(o.Path.Typed)
+			continue
+		}
 		o.Path, p.Paths[o.Name] = p.moved(*o.Path, dir, o.Name)
 	}
-	if p.Metrics != nil {
-		p.Metrics, p.Paths["metrics"] = p.moved(*p.Metrics, dir, "metrics")
+	switch {
+	case p.Metrics == nil:
+	case p.chosen[metricsName]:
+		p.Paths[metricsName] = string(p.Metrics.Typed)
+	default:
+		p.Metrics, p.Paths[metricsName] = p.moved(*p.Metrics, dir, metricsName)
 	}
 	return places, nil
 }
@@ -64,6 +72,8 @@ func (p *Prepared) layOutDataset(pin *schema.DatasetPin, req Request, dir string
 			return place, err
 		}
 		source = abs
+	}
+	if at := req.At[pin.Name]; at != "" && !p.relocated["dataset:"+pin.Name] {
 		p.Relaxed = append(p.Relaxed, schema.Reason{Code: "dataset-elsewhere", Subject: schema.Text("dataset:" + pin.Name), Text: "read from another place; its digest was proved equal"})
 	}
 	recorded := *pin.Path

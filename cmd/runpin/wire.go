@@ -71,13 +71,14 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	codes := code.New(code.Options{Now: env.Now})
 	options := dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}
 	datasets := dataset.New(all.Backends(options))
+	machine := environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")})
 	var fallback recorder.RunSaver
 	if dirs := fallbackSpools(env, location); dirs != nil {
 		fallback = lazySpools(dirs)
 	}
 	w.recorder = &recorder.Recorder{
 		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Specs: specReader{}, Pinner: specReader{},
-		Environment: environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")}),
+		Environment: machine,
 		Launchers:   launchers(env, c),
 		Saver:       w.store, Fallback: fallback, Beat: w.store, Blobs: w.store, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, Determining: environment.Determining,
 		NewLease: w.store.lease, Version: version, Host: env.host(), StoreName: location, StoreDirs: storeDirs(location), CI: env.submission(), Now: env.Now,
@@ -86,6 +87,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	w.rerunner = &rerun.Rerunner{
 		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
+		Hardware: rerun.LookOnce(machine), Places: places{env: env, c: c, schedulers: schedulers(env, c)},
 	}
 	w.rerunner.Process, w.rerunner.Alive = func() schema.Lease { return store.CurrentLease(0) }, processAlive
 	if spoilWiring != nil {

@@ -24,6 +24,7 @@ type Job struct {
 	Stderr  io.Writer
 	Image   string // for containers: repository@sha256:…, or sha256:… of an image that only this engine has
 	Mounts  []Mount
+	GPUs    string        // for containers: all, a number or device=ID,…; "" for none
 	Started func(pid int) // called once, when the process exists; may be nil
 }
 

@@ -44,6 +44,22 @@ func TestCreateArgs(t *testing.T) {
 	}
 }
 
+func TestGPUArgs(t *testing.T) {
+	for _, c := range []struct{ engine, asked, want string }{
+		{Podman, "", ""}, {Docker, "none", ""},
+		{Podman, "all", "--device nvidia.com/gpu=all"},
+		{Podman, "2", "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"},
+		{Podman, "device=3,GPU-5d", "--device nvidia.com/gpu=3 --device nvidia.com/gpu=GPU-5d"},
+		{Docker, "all", "--gpus all"}, {Docker, "2", "--gpus 2"}, {Docker, "device=0,1", `--gpus "device=0,1"`},
+	} {
+		args, _, err := (&Launcher{engine: c.engine}).createArgs(launch.Job{Image: "x/y@sha256:" + hex, Argv: []string{"c"}, GPUs: c.asked}, false, "")
+		want := strings.TrimSpace("create --interactive --pull=never "+c.want) + " docker.io/x/y@sha256:" + hex + " c"
+		if got := strings.Join(args, " "); err != nil || got != want {
+			t.Errorf("%s %s: %v\n got %s\nwant %s", c.engine, c.asked, err, got, want)
+		}
+	}
+}
+
 func TestCreateArgsRefuses(t *testing.T) {
 	good := "x/y@sha256:" + hex
 	for _, tc := range []struct {
