@@ -107,6 +107,25 @@ func TestCheckSaysThatHistoryWasRewritten(t *testing.T) {
 	}
 }
 
+// TestCheckLeavesASilentRemoteAlone: a git server that breaks off is not asked about every commit.
+func TestCheckLeavesASilentRemoteAlone(t *testing.T) {
+	const commits = 40
+	h := newHistory(t, commits, 1, commits, 1)
+	var asked atomic.Int32
+	h.gitHost.set(0, func(*http.Request) {
+		if asked.Add(1) > 2 { // it lists its refs, and goes down
+			panic(http.ErrAbortHandler)
+		}
+	})
+	s, _ := summaryOf(t, h, exitUnavailable)
+	if s.Lost != 0 || s.Unknown < commits-1 || len(s.Causes) == 0 || s.Causes[0].Kind != "code" {
+		t.Errorf("%+v", s)
+	}
+	if n, _ := h.gitHost.count("GET", "/info/refs"); n > commits/2 {
+		t.Errorf("a server that is down was asked %d times", n)
+	}
+}
+
 // lose deletes n images as a registry's garbage collector does.
 func (h *history) lose(t testing.TB, n int) {
 	for _, pin := range h.images[:n] {

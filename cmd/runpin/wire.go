@@ -65,7 +65,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	if mode != forReading && (w.store.runStore != nil || w.store.spool != nil) {
 		foldWaiting(ctx, env, w.store, location)
 	}
-	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: registryBudget(env, c), Now: env.Now})
+	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: registryBudget(env, c), PerHost: perRegistry(c), Now: env.Now})
 	images := image.New(image.Options{Registry: reg, Layers: true, Now: env.Now})
 	w.images = images
 	codes := code.New(code.Options{Now: env.Now})
@@ -143,6 +143,15 @@ func registryBudget(env *Env, c *cli.Context) time.Duration {
 		return d
 	}
 	return 15 * time.Minute
+}
+
+// perRegistry is how many requests go to one registry at the same time: for one run as many as its image has layers, so that it is known soon; for a whole history no
+// more than a registry bears for long.
+func perRegistry(c *cli.Context) int {
+	if c.Bool("all") {
+		return 8
+	}
+	return 16
 }
 
 func under(dir, name string) string {

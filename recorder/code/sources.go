@@ -173,9 +173,14 @@ func (r *Resolver) locateRemote(ctx context.Context, p *git.Program, commit sche
 	}
 	defer s.Close()
 	err = r.asked.atHost(ctx, url, func() error {
+		if r.opts.Remember && r.asked.silent(url) {
+			return fmt.Errorf("it left %d questions in a row without an answer, and is not asked again", maxFailed)
+		}
 		ctx, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
 		defer cancel()
-		return s.FetchCommit(ctx, url, commit, "blob:none")
+		err := s.FetchCommit(ctx, url, commit, "blob:none")
+		r.asked.answered(url, err == nil || isAbsent(err))
+		return err
 	})
 	switch {
 	case err == nil:

@@ -224,7 +224,14 @@ func (t *transportLayer) once(h *host, req *http.Request) (*http.Response, error
 		return nil, err
 	}
 	release := sync.OnceFunc(h.release)
+	if h.silent(t.now()) { // found out while this request waited for its turn
+		release()
+		return nil, &silentError{req.URL.Host}
+	}
 	res, err := t.base.RoundTrip(req)
+	if req.Context().Err() == nil && (err == nil || timedOut(err)) {
+		h.heard(err == nil, t.now())
+	}
 	if err != nil {
 		release()
 		return nil, err
