@@ -53,6 +53,7 @@ type Launcher struct {
 
 	mu        sync.Mutex // of warn
 	resources sync.Map   // GroupVersion → []metav1.APIResource
+	warned    sync.Map   // what the server warned of
 }
 
 var _ launch.Batch = (*Launcher)(nil)
@@ -116,7 +117,10 @@ type warnings struct{ l *Launcher }
 
 // HandleWarningHeaderWithContext is called for each Warning header.
 func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ string, text string) {
-	if code == 299 && text != "" {
+	if code != 299 || text == "" {
+		return
+	}
+	if _, known := w.l.warned.LoadOrStore(text, true); !known {
 		w.l.warn("the cluster says: %s", clean(text, 300))
 	}
 }

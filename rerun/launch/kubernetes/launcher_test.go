@@ -350,7 +350,11 @@ func TestSubmitConflicts(t *testing.T) {
 	if job.Job != "Job/train@"+runA {
 		t.Errorf("what was there is the run's: %s", job.Job)
 	}
-	_, err := l.Submit(t.Context(), spec(jobSpec("name: train")))
+	if again := submit(t, l, settings+jobSpec("name: train")); again != job {
+		t.Errorf("%+v is started twice: %+v", job, again)
+	}
+	theirs := launch.Spec{Name: "train.yaml", Data: []byte(strings.ReplaceAll(jobSpec("name: train"), runA, runB)), Run: runB}
+	_, err := l.Submit(t.Context(), theirs)
 	wantError(t, err, schema.Conflict, `"train" already exists`)
 	if len(c.names("jobs")) != 1 {
 		t.Error("the first one is gone")
