@@ -115,7 +115,7 @@ func TestExampleSlurm(t *testing.T) {
 	id := strings.TrimSpace(p.read("run.id"))
 	job := p.submit(s, "pinned.sbatch", "spool:"+spool)
 	p.must(0, "import", spool)
-	if code, stdout, stderr := p.run(s.env, "", "finish", id, "--slurm", job); code != 0 {
+	if code, stdout, stderr := p.run(s.Env, "", "finish", id, "--slurm", job); code != 0 {
 		t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
 	}
 	run := p.show(id)
