@@ -27,6 +27,7 @@ type object = map[string]any
 // decoded strictly, as a server would.
 type cluster struct {
 	t       *testing.T
+	config  *rest.Config // of the launcher made last
 	mu      sync.Mutex
 	changed *sync.Cond
 	closed  bool
@@ -42,6 +43,7 @@ type cluster struct {
 
 	// fault answers instead of the server; nil lets the request through.
 	fault   func(w http.ResponseWriter, r *http.Request) bool
+	created func(resource string, o object)       // what controllers do then; called with mu held
 	deleted func(resource, name string, o object) // what controllers do then; called with mu held
 	denied  map[string]bool                       // verb resource
 	asked   []string                              // METHOD path?query, in order
@@ -92,7 +94,8 @@ func (c *cluster) launcher(o Options) *Launcher {
 			*d = 2 * time.Second
 		}
 	}
-	l, err := New(&rest.Config{Host: server.URL, BearerToken: "sesame-open-wide", QPS: 1000, Burst: 1000}, "ml", o)
+	c.config = &rest.Config{Host: server.URL, BearerToken: "sesame-open-wide", QPS: 1000, Burst: 1000}
+	l, err := New(c.config, "ml", o)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -355,7 +358,11 @@ func (c *cluster) create(w http.ResponseWriter, r *http.Request, gv, kind, resou
 		refuse(w, 409, "AlreadyExists", fmt.Sprintf("%s %q already exists", resource, meta["name"]))
 		return
 	}
-	reply(w, c.store(resource, o))
+	o = c.store(resource, o)
+	if c.created != nil {
+		c.created(resource, o)
+	}
+	reply(w, o)
 }
 
 func (c *cluster) remove(w http.ResponseWriter, r *http.Request, resource, namespace, name string) {
