@@ -418,6 +418,11 @@ func (c *cluster) serveList(w http.ResponseWriter, r *http.Request, gv, kind, re
 	items := []object{}
 	for _, k := range c.order {
 		if o := c.objects[k]; strings.HasPrefix(k, resource+"/") && matches(r, namespace, o) {
+			o = copyOf(o)
+			if !strings.Contains(gv, ".") { // as a server writes lists of its own kinds
+				delete(o, "kind")
+				delete(o, "apiVersion")
+			}
 			items = append(items, o)
 		}
 	}

@@ -44,9 +44,11 @@ func (l *Launcher) read(spec launch.Spec) (*plan, error) {
 	if p.file == "" {
 		p.file = "spec"
 	}
-	if _, err := schema.ParseRunID(string(spec.Run)); err != nil {
+	run, err := schema.ParseRunID(string(spec.Run))
+	if err != nil {
 		return nil, p.invalid("the spec", errors.New("belongs to no run"), "")
 	}
+	p.run = run
 	objects, err := documents(spec.Data)
 	if err != nil {
 		return nil, p.invalid("", err, "give one file with the objects of one job")
@@ -136,6 +138,7 @@ func (l *Launcher) Plan(spec launch.Spec) ([]string, error) {
 	for _, o := range p.objects {
 		lines = append(lines, fmt.Sprintf("create %s in namespace %s of cluster %s", title(o), p.namespace, l.host))
 	}
+	lines = append(lines, fmt.Sprintf("label and annotate each with %s=%s, by which it can be found", stamp, p.run))
 	return append(lines, "follow "+title(p.objects[p.job])+" to its end and copy what its pods print",
 		"stop it when a pod reports another image than the pinned one"), nil
 }
