@@ -130,17 +130,20 @@ func TestPlan(t *testing.T) {
 		jobSpec("name: a") + "---\n" + jobSpec("name: b"):        "second job beside Job a",
 		jobSpec("name: a") + "---\n" + jobSpec("name: a"):        "second job",
 		settings + settings + jobSpec("name: a"):                 "is there twice",
-		jobSpec("name: a") + "...\n" + simple("v1", "Thing"):     "other readers of YAML do not",
+		jobSpec("name: a") + "...\n" + simple("v1", "Thing"):     "other readers of YAML",
 		jobSpec("labels: {a: b}"):                                "neither a name nor a generateName",
 		jobSpec("name: A_b"):                                     "cannot follow",
 		jobSpec("name: ../../x"):                                 "cannot follow",
 		jobSpec("name: a\n  namespace: other") + "---\n" + strings.Replace(settings, "settings", "settings, namespace: third", 1): "several namespaces",
-		jobSpec("name: a\n  namespace: ../kube-system"):    "is not the name of a namespace",
-		strings.ReplaceAll(jobSpec("name: a"), runA, runB): "stamp of another run",
+		jobSpec("name: a\n  namespace: ../kube-system"):                                    "is not the name of a namespace",
+		strings.ReplaceAll(jobSpec("name: a"), runA, runB):                                 "stamp of another run",
+		jobSpec("name: a\n  name: b"):                                                      "already defined",
+		jobSpec("name: a\n  labels: {on: x}"):                                              "kubectl reads metadata.labels.",
+		strings.Replace(jobSpec("name: a"), "env:", "<<: {image: old}\n          env:", 1): "kubectl reads spec.template.spec.containers[0].image",
 		"- a\n- b\n":         "no object of Kubernetes",
 		"a: [":               "cannot be read",
 		"":                   "holds no object",
-		"kind: x\nkind: y\n": "cannot be read",
+		"kind: x\nkind: y\n": "needs an apiVersion",
 		strings.Replace(jobSpec("name: a"), "batch/v1", "batch/../v1", 1): "needs an apiVersion and a kind",
 		strings.Repeat("# padding\n", 400_000):                            "more than 3 MiB",
 		strings.Repeat(settings, 40):                                      "more than 32 objects",
@@ -154,6 +157,9 @@ func TestPlan(t *testing.T) {
 		if !strings.Contains(err.Error(), "train.yaml") || schema.HintOf(err) == "" && says != "is there twice" {
 			t.Errorf("%v: hint %q", err, schema.HintOf(err))
 		}
+	}
+	if _, err := l.Plan(spec(strings.Replace(jobSpec("name: a"), "image: ", "<<: {image: old}\n          image: ", 1))); err != nil {
+		t.Errorf("a merge before the key: %v", err)
 	}
 	if _, err := l.Plan(launch.Spec{Data: []byte(jobSpec("name: a"))}); schema.KindOf(err) != schema.Invalid {
 		t.Errorf("no run: %v", err)
