@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,12 +11,14 @@ import (
 )
 
 // judge compares what pods run with what is pinned, and tells of pods that cannot start. An error ends the wait.
-func (f *following) judge() error {
+func (f *following) judge(ctx context.Context) error {
 	for _, uid := range f.order {
 		t := f.pods[uid]
 		wrong, doubt := (*other)(nil), ""
 		if t.fresh {
-			wrong, doubt = f.expected.check(t.pod)
+			for wrong, doubt = f.expected.check(t.pod); wrong != nil && f.l.sameImage(ctx, wrong); wrong, doubt = f.expected.check(t.pod) {
+				f.expected.same[wrong.key()] = true
+			}
 			t.fresh = false
 		}
 		if wrong != nil {

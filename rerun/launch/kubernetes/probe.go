@@ -65,7 +65,7 @@ func (l *Launcher) Probe(ctx context.Context, spec launch.Spec) error {
 
 // may asks whether the account has a right. A cluster that does not answer that question is taken to say yes: it will say no when it comes to it.
 func (l *Launcher) may(outer context.Context, verb string, r apischema.GroupVersionResource, namespace string) error {
-	ctx, cancel := context.WithTimeout(outer, l.options.Timeout)
+	ctx, cancel := context.WithTimeout(outer, min(l.options.Timeout, quick))
 	defer cancel()
 	review := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": map[string]any{
 		"resourceAttributes": map[string]any{"verb": verb, "group": r.Group, "version": r.Version, "resource": r.Resource, "namespace": namespace}}}}

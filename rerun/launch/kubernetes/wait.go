@@ -64,6 +64,7 @@ func (l *Launcher) Wait(ctx context.Context, job schema.Launched, output io.Writ
 	defer func() {
 		f.out.closed.Store(true)
 		cut()
+		f.rest()
 	}()
 	err = f.follow(watching)
 	stop()
@@ -78,6 +79,21 @@ func (l *Launcher) Wait(ctx context.Context, job schema.Launched, output io.Writ
 		outcome.Exit, outcome.Why = f.exit()
 	}
 	return outcome, err
+}
+
+// rest waits until nothing of this wait goes on, unless the reader of the output holds it up.
+func (f *following) rest() {
+	patience := time.After(time.Second)
+	for _, t := range f.pods {
+		if t.tail == nil {
+			continue
+		}
+		select {
+		case <-t.tail.done:
+		case <-patience:
+			return
+		}
+	}
 }
 
 // stop ends a job that must not go on, and says so.
@@ -134,7 +150,7 @@ func (f *following) follow(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if f.seen && podsKnown {
-			if err := f.judge(); err != nil {
+			if err := f.judge(ctx); err != nil {
 				return err
 			}
 		}
@@ -284,7 +300,7 @@ func (f *following) last(ctx context.Context) error {
 	if len(f.pods) == 0 {
 		f.tell("none", "no pod of %s was seen, so it is not known which image ran", f.h.objects[0])
 	}
-	return f.judge()
+	return f.judge(ctx)
 }
 
 // drain waits until the logs were copied, for as long as there is more of them to copy.
