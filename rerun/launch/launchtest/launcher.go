@@ -339,9 +339,8 @@ func (h LauncherHarness) endOfContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	job := h.shell(t, "trap 'sleep 1; echo bye; exit 9' TERM; echo ready; while :; do sleep 0.1; done")
-	var out watched
-	out.on("ready\n", cancel)
-	job.Stdout = &out
+	out := OnOutput("ready\n", cancel)
+	job.Stdout = out
 	exit, err := h.Launcher.Launch(ctx, job)
 	if err != nil || exit != (launch.Exit{Code: 9}) || out.String() != "ready\nbye\n" {
 		t.Errorf("%+v %v %q", exit, err, out.String())
@@ -378,29 +377,32 @@ func (h LauncherHarness) several(t *testing.T) {
 	all.Wait()
 }
 
-// watched keeps what is written, and does something once a text is there.
-type watched struct {
+// Output is a writer that keeps what is written, and does something once a text is there.
+type Output struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
 	text string
 	do   func()
 }
 
-func (w *watched) on(text string, do func()) { w.text, w.do = text, do }
+// OnOutput gives a writer that calls do, once, when the text has been written.
+func OnOutput(text string, do func()) *Output { return &Output{text: text, do: do} }
 
-func (w *watched) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.buf.Write(p)
-	if w.do != nil && strings.Contains(w.buf.String(), w.text) {
-		w.do()
-		w.do = nil
+// Write keeps what is written.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.Write(p)
+	if o.do != nil && strings.Contains(o.buf.String(), o.text) {
+		o.do()
+		o.do = nil
 	}
 	return len(p), nil
 }
 
-func (w *watched) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.String()
+// String gives what was written.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
 }
