@@ -90,7 +90,7 @@ func (l *Launcher) sbatch(ctx context.Context, subject, token string, r request)
 		return schema.Launched{}, refused(subject, err)
 	default:
 		if err == nil {
-			err = fmt.Errorf("sbatch gave no job id: %q", schema.Shorten(plain(out), 100))
+			err = fmt.Errorf("sbatch gave no job id: %q", schema.Shorten(plain(strings.TrimSpace(out)), 100))
 		}
 		if id, err = l.find(context.WithoutCancel(ctx), token, err); err != nil {
 			return schema.Launched{}, l.unavailable(ctx, subject, err)
