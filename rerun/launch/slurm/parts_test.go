@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -106,6 +107,8 @@ func TestSlurm(t *testing.T) {
 	t.Run("directories that a node does not see", func(t *testing.T) { unseen(t) })
 	t.Run("a submitter that is killed", func(t *testing.T) { found(t, s) })
 	t.Run("reasons to wait", func(t *testing.T) { reasons(t) })
+	t.Run("a process that waits is killed", func(t *testing.T) { killed(t, s) })
+	t.Run("commands that never run", func(t *testing.T) { neverRun(t, s) })
 	t.Run("slurmctld is away", func(t *testing.T) { away(t, s) }) // the last, because it comes back in its own time
 }
 
@@ -267,6 +270,7 @@ func endings(t *testing.T) {
 		"#SBATCH --wait\nexit 5\n":               {Exit: launch.Exit{Code: 5}, Why: "FAILED"},
 		"scancel $SLURM_JOB_ID; exec sleep 60\n": {Exit: launch.Exit{Code: 143, Signal: "SIGTERM"}, Why: "CANCELLED"},
 		"trap 'exit 0' TERM; scancel $SLURM_JOB_ID; while :; do sleep 0.1; done\n":   {Exit: launch.Exit{Code: 1}, Why: "CANCELLED"},
+		"trap '' TERM; scancel $SLURM_JOB_ID; while :; do sleep 0.1; done\n":         {Exit: launch.Exit{Code: 137, Signal: "SIGKILL"}, Why: "CANCELLED"},
 		"scontrol update JobId=$SLURM_JOB_ID EndTime=now+1seconds; exec sleep 100\n": {Exit: launch.Exit{Code: 143, Signal: "SIGTERM"}, Why: "TIMEOUT"},
 	} {
 		job := submitted(t, l, script(t, text))
@@ -374,6 +378,68 @@ func found(t *testing.T, s *slurmtest.Cluster) {
 	out, err := s.Command(t.Context(), "squeue", "--me", "--states=all", "-h", "-o", "%i %T %k").Output()
 	if err != nil || !strings.Contains(string(out), "CANCELLED runpin.dev/run="+string(spec.Run)) {
 		t.Errorf("squeue says %v %s", err, out)
+	}
+}
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "-as-waiter" {
+		outcome, err := New(Options{}).Wait(context.Background(), schema.Launched{On: "slurm", Job: os.Args[2], Place: os.Args[3]}, os.Stdout)
+		fmt.Println(outcome, err)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// The job outlives a process that waits for it and is killed; another process waits on.
+func killed(t *testing.T, s *slurmtest.Cluster) {
+	spec := script(t, "echo begun; while ! [ -e release ]; do sleep 0.1; done; echo released; exit 6\n")
+	job := submitted(t, New(Options{}), spec)
+	waiter := exec.Command(os.Args[0], "-as-waiter", job.Job, job.Place)
+	waiter.Stdout = launchtest.OnOutput("begun\n", func() { waiter.Process.Kill() })
+	waiter.Stderr = os.Stderr
+	if err := waiter.Run(); err == nil || waiter.ProcessState.ExitCode() != -1 {
+		t.Fatalf("it was not killed: %v %v", err, waiter.Stdout)
+	}
+	if out, err := s.Command(t.Context(), "squeue", "-h", "-j", job.Job, "-o", "%T").Output(); err != nil || string(out) != "RUNNING\n" {
+		t.Fatalf("the job does not go on: %q %v", out, err)
+	}
+	second := exec.Command(os.Args[0], "-as-waiter", job.Job, job.Place)
+	out := launchtest.OnOutput("begun\n", func() {
+		if err := os.WriteFile(filepath.Join(spec.Dir, "release"), nil, 0o644); err != nil {
+			t.Error(err)
+		}
+	})
+	second.Stdout, second.Stderr = out, os.Stderr
+	if err := second.Run(); err != nil || !strings.HasPrefix(out.String(), "begun\nreleased\n{{6 }") {
+		t.Errorf("%v %q", err, out.String())
+	}
+}
+
+func neverRun(t *testing.T, s *slurmtest.Cluster) {
+	l := New(Options{})
+	for _, job := range []launch.Job{{}, {Argv: []string{""}}, {Argv: []string{"-x"}}, {Argv: []string{"sh", "a\x00b"}}, {Argv: []string{"sh"}, Env: []string{"A=\x00"}}, {Argv: []string{"sh"}, Image: "x"},
+		{Argv: []string{"sh"}, Mounts: []launch.Mount{{}}}, {Argv: []string{"sh"}, Dir: "/etc/passwd"}, {Argv: []string{"a=b"}, Env: []string{"odd.name=1"}}} {
+		job.Started = func(int) { t.Error("started") }
+		_, err := l.Launch(bounded(t), job)
+		if start, ok := err.(*launch.StartError); !ok || start.Code != 125 || schema.KindOf(err) != schema.Invalid {
+			t.Errorf("%q: %v", job.Argv, err)
+		}
+	}
+	// One whose context ends while it waits is taken back.
+	ctx, cancel := context.WithCancel(bounded(t))
+	defer cancel()
+	dir := t.TempDir()
+	l = New(Options{Args: []string{"--hold"}, Warn: func(string, ...any) { cancel() }})
+	_, err := l.Launch(ctx, launch.Job{Argv: []string{"sh"}, Dir: dir, Env: []string{"RUNPIN_RUN_ID=01M8H29CMFAMZH478YSVSA2X1C", "PATH=/bin"}})
+	if start, ok := err.(*launch.StartError); !ok || start.Code != 125 || schema.KindOf(err) != schema.Interrupted {
+		t.Error(err)
+	}
+	out, err := s.Command(t.Context(), "squeue", "-h", "--states=all", "-o", "%T %k").Output()
+	if err != nil || !strings.Contains(string(out), "CANCELLED runpin.dev/run=01M8H29CMFAMZH478YSVSA2X1C") {
+		t.Errorf("%v %s", err, out)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left are %v", left)
 	}
 }
 
