@@ -184,6 +184,17 @@ func TestSubmitRefusals(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+	// Nobody says whether there is a job: the error says so, and the directory that it would run in stays.
+	for squeue, maybe := range map[string]bool{"exit 1": true, "exit 0": false} {
+		files := t.TempDir()
+		l := played(t, nowhere, nowhere, noAccounts, Options{Files: files})
+		l.options.Path = programs(t, map[string]string{"sbatch": "exit 1", "squeue": squeue}) + ":" + l.options.Path
+		_, err := l.Submit(context.Background(), launch.Spec{Name: "x.sbatch", Run: "01M8H29CMFAMZH478YSVSA2X1C", Data: []byte("#!/bin/sh\nexit 0\n")})
+		left, _ := os.ReadDir(files)
+		if schema.KindOf(err) != schema.Unavailable || strings.Contains(err.Error(), "there may be a job all the same, whose comment names 01M8H29CMFAMZH478YSVSA2X1C") != maybe || (len(left) == 1) != maybe {
+			t.Errorf("%v, left %v", err, left)
+		}
+	}
 	l := New(Options{Path: t.TempDir()})
 	_, err := l.Submit(context.Background(), launch.Spec{Name: "x.sbatch", Run: "01M8H29CMFAMZH478YSVSA2X1C", Dir: t.TempDir(), Data: []byte("#!/bin/sh\nexit 0\n")})
 	if schema.KindOf(err) != schema.Unavailable || schema.HintOf(err) == "" || !strings.Contains(err.Error(), "is not installed") {

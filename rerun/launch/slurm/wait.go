@@ -85,7 +85,7 @@ func (w *watch) follow(ctx context.Context) error {
 		}
 		pause := w.interval(begin)
 		for until := time.Now().Add(pause); ; {
-			w.look()
+			w.look(false)
 			if err := w.elsewhere(); err != nil {
 				return err
 			}
@@ -204,8 +204,8 @@ func (w *watch) unanswered(err error) error {
 	if w.failures++; w.failures == 1 {
 		w.away = time.Now()
 	}
-	if w.failures > 1 {
-		w.warn("Slurm does not answer for job %s (%v); runpin goes on asking, and the job is not touched by it", w.id, err)
+	if w.failures == 2 {
+		w.launcher.options.Warn("Slurm does not answer for job %s (%v); runpin goes on asking, and the job is not touched by it", w.id, err)
 	}
 	if away := time.Since(w.away); away >= w.launcher.options.Patience {
 		return fail(schema.Unavailable, "job "+w.id, fmt.Errorf("Slurm has not answered for %s: %w; the job may go on", away.Round(time.Second), err), "scontrol ping says whether slurmctld can be reached from this host")
@@ -240,8 +240,9 @@ func (w *watch) locate(ctx context.Context) {
 	w.place = &p
 }
 
-// look copies what is new in the files of the tasks that have begun, and says how many of those files there are not, and how much was copied.
-func (w *watch) look() (missing []string, copied int64) {
+// look copies what is new in the files of the tasks that have begun, and says how many of those files there are not, and how much was copied. Files of tasks that ended a
+// while ago are looked at in the end only.
+func (w *watch) look(last bool) (missing []string, copied int64) {
 	if w.place == nil || w.gate != nil && !w.gate() {
 		return nil, 0
 	}
@@ -269,7 +270,13 @@ func (w *watch) look() (missing []string, copied int64) {
 				f = &tail{path: path, to: each.to, lines: each.to.to != nil && (len(w.known) > 1 || w.waiting || w.place.err != "" && w.out == w.err)}
 				w.tails[path] = f
 			}
+			if f.quiet > 3 && !last {
+				continue
+			}
 			n, err := f.poll()
+			if f.quiet++; n > 0 || err != nil || !t.ended() {
+				f.quiet = 0
+			}
 			if copied += n; err != nil && t.begun() && !t.noOutput() && !errors.Is(err, errNoFile) {
 				missing = append(missing, path)
 			}
@@ -285,7 +292,7 @@ func (w *watch) look() (missing []string, copied int64) {
 func (w *watch) settle(ctx context.Context) {
 	quiet := 0
 	for until := time.Now().Add(w.launcher.options.Settle); ; {
-		missing, copied := w.look()
+		missing, copied := w.look(true)
 		if quiet++; copied > 0 || len(missing) > 0 || w.shows != nil && !w.shows() {
 			quiet = 0
 		}
