@@ -30,12 +30,17 @@ echo x
 		t.Errorf("%v", d.wait)
 	}
 	d.wait = nil
-	want := directives{output: "second one", errors: `c\d`, hasError: true, array: "1-3", chdir: "/data", name: "name", held: true, waitInside: true}
+	want := directives{output: "second one", errors: "cd", hasError: true, array: "1-3", chdir: "/data", name: "name", held: true, waitInside: true}
 	if !reflect.DeepEqual(d, want) {
 		t.Errorf("got %+v, want %+v", d, want)
 	}
 	if got := string(cut([]byte("#!/bin/sh\n#SBATCH --wait -n 1 -W\nexit\n"), readDirectives([]byte("#!/bin/sh\n#SBATCH --wait -n 1 -W\nexit\n")).wait)); got != "#!/bin/sh\n#SBATCH  -n 1 \nexit\n" {
 		t.Errorf("%q", got)
+	}
+	for line, want := range map[string]string{"-o a#b": "a", `-o "a#b"`: "a#b", "-o 'x y'z": "x yz", `-o "x\"y"`: `x"y`, `-o 'x\y'`: "xy", "--out=abbr": "abbr", "--output abbr2": "abbr2", "-Ho held": "held", "-o one #-o two": "one"} {
+		if d := readDirectives([]byte("#!/bin/sh\n#SBATCH " + line + "\n")); d.output != want { // as sbatch 22.05 reads them
+			t.Errorf("%s: %q, want %q", line, d.output, want)
+		}
 	}
 	if d := readDirectives([]byte("#!/bin/sh\n#SBATCH -n1\n#SBATCH hetjob\n")); !d.hetjob {
 		t.Error("not seen as heterogeneous")

@@ -123,6 +123,24 @@ func TestForgottenTasks(t *testing.T) {
 	}
 }
 
+// Where nobody says how many tasks an array had, that is told.
+func TestTasksWithoutNumber(t *testing.T) {
+	var w []string
+	states := say(row("12_2", "12", "COMPLETED", "0", "None"))
+	l := played(t, states, say(placed("12_2", "/dev/null", "/dev/null", "/", "x", "a comment of the script's")), noAccounts, Options{Warn: func(f string, a ...any) { w = append(w, fmt.Sprintf(f, a...)) }})
+	if outcome, err := l.Wait(context.Background(), twelve, nil); err != nil || outcome.Exit.Code != 0 || len(w) != 1 || !strings.Contains(w[0], "how many tasks the array 12 had; those that it knows are 1") {
+		t.Errorf("%+v %v %q", outcome, err, w)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	for reason, want := range map[string]string{"None": "None", "(null)": "null", "ReqNodeNotAvail, UnavailableNodes:node0": "ReqNodeNotAvail", "\x1b[2J": "", "RaisedSignal:9(Killed)": "RaisedSignal"} {
+		if got := oneWord(reason); got != want {
+			t.Errorf("%q: %q, want %q", reason, got, want)
+		}
+	}
+}
+
 // What a user's names hold is not taken for what Slurm says.
 func TestHostileNames(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d\n12 COMPLETED")

@@ -149,19 +149,38 @@ func (w *watch) ask(ctx context.Context) (bool, error) {
 	if w.onState != nil {
 		w.onState(ctx, w.known)
 	}
-	if w.over() && w.place != nil && !w.together && len(w.known) < w.place.tasks { // some were forgotten before they were asked for
-		more, err := w.launcher.accounted(ctx, w.id)
-		if err != nil && !errors.Is(err, errForgotten) {
-			return false, w.unanswered(err)
+	if w.over() && !w.together {
+		return w.whole(ctx)
+	}
+	return w.over(), nil
+}
+
+// whole makes sure that all tasks of an array are known: some may have been forgotten before they were asked for.
+func (w *watch) whole(ctx context.Context) (bool, error) {
+	wanted, isArray := 0, false
+	if w.place != nil {
+		wanted = w.place.tasks
+	}
+	for id := range w.known {
+		isArray = isArray || strings.Contains(id, "_")
+	}
+	if !isArray || wanted > 0 && len(w.known) >= wanted {
+		return true, nil
+	}
+	more, err := w.launcher.accounted(ctx, w.id)
+	if err != nil && !errors.Is(err, errForgotten) {
+		return false, w.unanswered(err)
+	}
+	for _, t := range more {
+		if _, ok := w.known[t.id]; !ok && !t.several() {
+			w.known[t.id] = t
 		}
-		for _, t := range more {
-			if _, ok := w.known[t.id]; !ok && !t.several() {
-				w.known[t.id] = t
-			}
-		}
-		if len(w.known) < w.place.tasks {
-			return false, w.gone()
-		}
+	}
+	switch {
+	case len(w.known) < wanted:
+		return false, w.gone()
+	case wanted == 0 && len(more) == 0:
+		w.warn("Slurm does not say how many tasks the array %s had; those that it knows are %d", w.id, len(w.known))
 	}
 	return w.over(), nil
 }
@@ -214,7 +233,7 @@ func (w *watch) unanswered(err error) error {
 }
 
 // ordinary are the reasons for which every job waits.
-var ordinary = map[string]bool{"": true, "None": true, "Priority": true, "Resources": true, "BeginTime": true, "Dependency": true, "Cleaning": true, "JobArrayTaskLimit": true, "Prolog": true,
+var ordinary = map[string]bool{"": true, "None": true, "null": true, "Priority": true, "Resources": true, "BeginTime": true, "Dependency": true, "Cleaning": true, "JobArrayTaskLimit": true, "Prolog": true,
 	"Reservation": true, "Licenses": true}
 
 // tellReason tells why a job waits when it is not simply its turn.
