@@ -77,6 +77,9 @@ func (e *Env) showRun(run schema.Run) {
 	if run.Job != nil {
 		e.field("job", "%s (%s)", run.Job.Path.Typed, run.Job.Format)
 	}
+	if run.GPUs != "" {
+		e.field("gpus", "%s", run.GPUs)
+	}
 	if len(run.Command) > 0 {
 		e.field("command", "%s", shellWords(schema.Strings(run.Command)))
 	}

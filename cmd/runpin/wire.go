@@ -82,7 +82,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	w.rerunner = &rerun.Rerunner{
 		Images: images, Code: codes, Datasets: datasets, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
-		Hardware: machine, Places: places{env: env, c: c, schedulers: schedulers(env, c)},
+		Hardware: machine, Places: &places{schedulers: schedulers(env, c)},
 	}
 	return w, nil
 }

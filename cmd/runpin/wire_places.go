@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"os/exec"
-
-	"github.com/urfave/cli/v2"
+	"sync"
 
 	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/rerun/launch/container"
@@ -14,13 +13,12 @@ import (
 
 // places lets the launchers serve rerun where it asks what can be started now.
 type places struct {
-	env        *Env
-	c          *cli.Context
 	schedulers func(on string) (launch.Batch, error)
+	mu         sync.Mutex // one look for a scheduler at a time
 }
 
 // ProbePlace implements rerun.Places.
-func (p places) ProbePlace(ctx context.Context, where, program string) error {
+func (p *places) ProbePlace(ctx context.Context, where, program string) error {
 	switch where {
 	case "local":
 		if _, err := exec.LookPath(program); err != nil {
@@ -34,7 +32,9 @@ func (p places) ProbePlace(ctx context.Context, where, program string) error {
 		}
 		return engine.Probe(ctx)
 	}
+	p.mu.Lock()
 	scheduler, err := p.schedulers(where)
+	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (p places) ProbePlace(ctx context.Context, where, program string) error {
 }
 
 // CanGPUs implements rerun.Places.
-func (p places) CanGPUs(ctx context.Context, engine string) bool {
+func (p *places) CanGPUs(ctx context.Context, engine string) bool {
 	found, err := container.New(engine, container.Options{})
 	return err == nil && found.CanGPUs(ctx)
 }
