@@ -137,7 +137,7 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 
 // specOf makes the functions that give the spec, with what the user set in it.
 func (r *Rerunner) specOf(ctx context.Context, req Request, p *Prepared) error {
-	options := SpecOptions{Withheld: req.Secrets["job"], Reader: r.Reader, Resubmit: true, Name: req.Name, Set: req.Set, Relocate: req.Relocate, imagesPlaced: true}
+	options := SpecOptions{Withheld: req.Secrets["job"], Reader: r.Reader, Resubmit: true, Name: req.Name, Set: req.Set, Relocate: req.Relocate, moved: p.relocated}
 	run := req.Run
 	run.Images = p.Images
 	if len(req.Set) > 0 {

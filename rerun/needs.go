@@ -55,15 +55,12 @@ func aboutSecrets(run schema.Run, opts PreflightOptions) []Question {
 		questions = append(questions, told(a))
 	}
 	for _, w := range run.Withheld {
-		what := map[string]string{"argument": "an argument", "param": "a param", "file": "a file", "job-spec": "the job spec", "url": "a URL", "variable": "a variable"}[w.What]
-		switch {
-		case what == "":
-			what = schema.Shorten(w.What, 40)
+		switch what := map[string]string{"argument": "an argument", "param": "a param", "job-spec": "the job spec", "variable": "a variable"}[w.What]; {
 		case w.What == "variable":
 			add(w.Name, w.Subject, what, variableRemedy(run))
-			continue
+		case what != "": // what a rerun does without is not asked for
+			add(w.Name, w.Subject, what, "give it to the rerun: "+secretFlag(w.Name))
 		}
-		add(w.Name, w.Subject, what, "give it to the rerun: "+secretFlag(w.Name))
 	}
 	for _, c := range run.Code {
 		for _, x := range c.Excluded {
@@ -120,8 +117,12 @@ func aboutOutputs(run schema.Run, opts PreflightOptions) []Question {
 		_ = chooseLauncher(&p, opts.On)
 	}
 	for _, t := range p.endangered() {
+		remedy := t.remedy(p.places(nil))
+		if run.Job != nil {
+			remedy = "give it another place in its spec: --set field.PATH=V, env.NAME=V or arg.--FLAG=V; " + remedy
+		}
 		questions = append(questions, told(schema.Availability{Pin: "output:" + t.output.Name, Ref: schema.Text(t.at), State: schema.StateUnknown,
-			Reason: "a rerun would write over it", Remedy: t.remedy(p.places(nil))}))
+			Reason: "a rerun would write over it", Remedy: remedy}))
 	}
 	return questions
 }

@@ -112,17 +112,17 @@ func TestPlaceHasToAnswerWhereARerunStarts(t *testing.T) {
 func TestSecretsAreAskedFor(t *testing.T) {
 	_, r := newWorld()
 	run := original()
-	run.Withheld = []schema.Withheld{{What: "argument", Name: "token", Subject: "argument 3"}, {What: "url", Name: "store_url"}, {What: "variable", Name: "HF_TOKEN"}, {What: "param", Name: "token"}}
+	run.Withheld = []schema.Withheld{{What: "argument", Name: "token", Subject: "argument 3"}, {What: "url", Name: "store_url"}, {What: "job-spec", Name: "job"}, {What: "variable", Name: "HF_TOKEN"}, {What: "param", Name: "token"}}
 	run.Code[0].Excluded = []schema.Exclusion{{Path: "my key.pem", Why: schema.ExcludedSecret}, {Path: "out", Why: "output"}}
 	run.Environments = []schema.Environment{{Reasons: []schema.Reason{{Code: "withheld", Subject: "AWS_SESSION_TOKEN"}, {Code: "other", Subject: "X"}}}}
 	found := r.Preflight(t.Context(), run, PreflightOptions{Given: map[string]bool{"HF_TOKEN": true}})
 	for pin, want := range map[string]string{"secret:token": "unknown give it to the rerun: --secret token=@FILE", "secret:my key.pem": `unknown give it to the rerun: --secret "my key.pem"=@FILE`,
-		"secret:store_url": "unknown give it to the rerun: --secret store_url=@FILE", "secret:HF_TOKEN": "available ", "secret:AWS_SESSION_TOKEN": "unknown set it in the environment of the rerun, or give it with --env-file FILE"} {
+		"secret:job": "unknown give it to the rerun: --secret job=@FILE", "secret:HF_TOKEN": "available ", "secret:AWS_SESSION_TOKEN": "unknown set it in the environment of the rerun, or give it with --env-file FILE"} {
 		if a := row(found, pin); string(a.State)+" "+a.Remedy != want || !a.Advisory {
 			t.Errorf("%s: %+v", pin, a)
 		}
 	}
-	if Blocking(found, nil) != nil {
+	if row(found, "secret:store_url").Pin != "" || Blocking(found, nil) != nil {
 		t.Error("what can be given does not keep a run from being run again")
 	}
 }

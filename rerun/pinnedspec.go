@@ -26,7 +26,7 @@ type SpecOptions struct {
 	Set      []Setting      // field.PATH, env.NAME or arg.--FLAG of the spec
 	Relocate Relocations    // registries, remotes and data that moved: the spec names their new place
 
-	imagesPlaced bool // where the images are had from is settled
+	moved map[string]bool // the pins that are had from there; nil for all that Relocate names
 }
 
 // PinnedSpec gives the job spec of a run with every reference replaced by the recorded value, stamped with an id. It needs the record and its blobs only,
@@ -105,26 +105,28 @@ func setVariables(settings []Setting) (names []string) {
 	return names
 }
 
-// relocatedSpec puts what moved to its new place: images by the value that is put in for them, the URLs of code and data in the text.
+// relocatedSpec puts what moved to its new place: images by the value that is put in for them (of a rerun that is executed the pins name it already), the URLs of
+// code and data in the text.
 func relocatedSpec(run schema.Run, data []byte, opts SpecOptions) (schema.Run, []byte, []string, error) {
-	moved, reasons := Relocated(run, opts.Relocate)
-	if opts.imagesPlaced {
-		moved.Images = run.Images
+	moved := run
+	var said []string
+	if opts.moved == nil {
+		var reasons []schema.Reason
+		moved, reasons = Relocated(run, opts.Relocate)
+		for _, r := range reasons {
+			if strings.HasPrefix(string(r.Subject), "image:") {
+				said = append(said, string(r.Subject)+" is "+r.Text)
+			}
+		}
 	}
 	spec, err := recordedSpec(run, data, opts.Reader)
 	if err != nil {
 		return run, nil, nil, err
 	}
-	var said []string
-	for _, r := range reasons {
-		if strings.HasPrefix(string(r.Subject), "image:") && !opts.imagesPlaced {
-			said = append(said, string(r.Subject)+" is "+r.Text)
-		}
-	}
 	done := map[string]bool{}
 	for _, ref := range spec.References {
 		at, ok := opts.Relocate.Moved(ref.URL)
-		if !ok || done[ref.URL] || ref.Kind == jobspec.KindImage {
+		if !ok || done[ref.URL] || ref.Kind == jobspec.KindImage || opts.moved != nil && !opts.moved[ref.Kind+":"+ref.Name] {
 			continue
 		}
 		done[ref.URL] = true

@@ -142,13 +142,8 @@ func imagePlace(moved string) (string, bool) {
 
 // image gives the pin as it is had from the new place.
 func (rs Relocations) image(pin schema.ImagePin) (schema.ImagePin, string, bool) {
-	if pin.FileDigest != "" {
-		moved, ok := rs.Moved(string(pin.Ref))
-		pin.Ref = schema.Text(moved)
-		return pin, moved, ok
-	}
 	moved, ok := rs.movedRepository(pin.Repository)
-	if !ok || pin.Local || pin.Pullable() == "" {
+	if !ok || pin.Local || pin.Pullable() == "" || pin.FileDigest != "" { // the path of an image file stands in the spec, and is set there
 		return pin, "", false
 	}
 	pin.Repository = moved

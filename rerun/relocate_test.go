@@ -200,3 +200,17 @@ spec:
 		t.Errorf("%v %q\n%s", err, said, out)
 	}
 }
+
+// What a job is started with is what was found: the image at its new place, code that is not there at its old one.
+func TestRelocatedJob(t *testing.T) {
+	for place, want := range map[string]string{"reg.new/ml/train": "image: reg.new/ml/train:1.4@", "reg.example.org/team/train": "image: reg.example.org/team/train:1.4@"} {
+		w, s, r, run := jobWorld()
+		r.Images = &elsewhere{world: w, states: map[string]schema.State{place: schema.StateAvailable}}
+		if _, err := r.Execute(t.Context(), Request{Run: run, Relocate: table(t, "reg.example.org/team=reg.new/ml")}); err != nil || !strings.Contains(string(s.spec.Data), want) {
+			t.Errorf("%s: %v\n%s", place, err, s.spec.Data)
+		}
+		if moved := len(w.prepared.Relaxed) == 1 && w.prepared.Relaxed[0].Code == "relocated"; moved != (place == "reg.new/ml/train") {
+			t.Errorf("%s: %v", place, w.prepared.Relaxed)
+		}
+	}
+}

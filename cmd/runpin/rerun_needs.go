@@ -37,8 +37,7 @@ const (
 	maxEnvLines = 10_000
 )
 
-// readEnvFiles reads files as docker and podman do: NAME=value lines with the value as it stands, NAME alone for this environment's value, # comments. Of several
-// values for a name the last counts. No error holds a value.
+// readEnvFiles reads files of variables. Of several values for a name the last counts.
 func readEnvFiles(env *Env, files []string) (map[string]string, error) {
 	given := map[string]string{}
 	for _, file := range files {
@@ -46,37 +45,45 @@ func readEnvFiles(env *Env, files []string) (map[string]string, error) {
 		if err != nil {
 			return nil, usageError("", "--env-file %s: %v", file, err)
 		}
-		data = bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF"))
-		lines := strings.Split(string(data), "\n")
-		if len(lines) > maxEnvLines {
-			return nil, usageError("", "--env-file %s: more than %d lines", file, maxEnvLines)
-		}
-		for i, line := range lines {
-			bad := func(format string, args ...any) error {
-				return usageError("write NAME=value, or NAME alone to take it from this environment", "--env-file %s:%d: %s", file, i+1, fmt.Sprintf(format, args...))
-			}
-			line = strings.TrimLeft(strings.TrimSuffix(line, "\r"), " \t")
-			if line == "" || line[0] == '#' {
-				continue
-			}
-			name, value, ok := strings.Cut(line, "=")
-			switch {
-			case !utf8.ValidString(line), strings.ContainsRune(line, 0):
-				return nil, bad("it is not text")
-			case name == "":
-				return nil, bad("it has no name")
-			case strings.ContainsAny(name, " \t\r*") || len(name) > 256:
-				return nil, bad("what stands before the = is no name of a variable")
-			}
-			if !ok {
-				if value, ok = lookupVariable(env, name); !ok {
-					return nil, bad("%s is not set in this environment", name)
-				}
-			}
-			given[name] = value
+		if err := parseEnvFile(env, file, data, given); err != nil {
+			return nil, err
 		}
 	}
 	return given, nil
+}
+
+// parseEnvFile reads what docker and podman read: NAME=value lines with the value as it stands, NAME alone for this environment's value, # comments. No error holds
+// a value.
+func parseEnvFile(env *Env, file string, data []byte, given map[string]string) error {
+	lines := strings.Split(string(bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF"))), "\n")
+	if len(lines) > maxEnvLines {
+		return usageError("", "--env-file %s: more than %d lines", file, maxEnvLines)
+	}
+	for i, line := range lines {
+		bad := func(format string, args ...any) error {
+			return usageError("write NAME=value, or NAME alone to take it from this environment", "--env-file %s:%d: %s", file, i+1, fmt.Sprintf(format, args...))
+		}
+		line = strings.TrimLeft(strings.TrimSuffix(line, "\r"), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		switch {
+		case !utf8.ValidString(line), strings.ContainsRune(line, 0):
+			return bad("it is not text")
+		case name == "":
+			return bad("it has no name")
+		case strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '*' || r == 0x7f }) || len(name) > 256:
+			return bad("what stands before the = is no name of a variable")
+		}
+		if !ok {
+			if value, ok = lookupVariable(env, name); !ok {
+				return bad("what has no value is not set in this environment")
+			}
+		}
+		given[name] = value
+	}
+	return nil
 }
 
 func lookupVariable(env *Env, name string) (string, bool) {

@@ -87,7 +87,7 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	w.rerunner = &rerun.Rerunner{
 		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
-		Hardware: rerun.LookOnce(machine), Places: places{env: env, c: c, schedulers: schedulers(env, c)},
+		Hardware: rerun.LookOnce(machine), Places: places{schedulers: schedulers(env, c)},
 	}
 	w.rerunner.Process, w.rerunner.Alive = func() schema.Lease { return store.CurrentLease(0) }, processAlive
 	if spoilWiring != nil {

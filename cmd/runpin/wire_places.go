@@ -5,8 +5,6 @@ import (
 	"errors"
 	"os/exec"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/rerun/launch/container"
 	"github.com/runpin/runpin/schema"
@@ -14,8 +12,6 @@ import (
 
 // places lets the launchers serve rerun where it asks what can be started now.
 type places struct {
-	env        *Env
-	c          *cli.Context
 	schedulers func(on string, images []schema.ImagePin) (launch.Batch, error)
 }
 
