@@ -23,7 +23,9 @@ type Request struct {
 	NoCode     bool
 	Datasets   []DatasetRef
 	Outputs    []OutputRef
-	Metrics    string // path of the metrics file that the command writes
+	Metrics    string                        // path of the metrics file that the command writes
+	Tolerances map[string]schema.Text        // by metric, as [schema.Tolerance] writes them
+	Compare    map[string]schema.CompareRule // by output
 	Params     map[string]schema.Text
 	Env        []string // further names of environment variables that determine the result
 	Require    []string // of RequireNames
@@ -38,6 +40,7 @@ type Request struct {
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
+	Started func(pid int) // called once, when the command runs; may be nil
 
 	Rerun *Given // the pins of a rerun, which are proved already
 }
@@ -85,6 +88,8 @@ type Given struct {
 	Relaxed  []schema.Reason
 	Withheld []schema.Withheld
 	Secrets  map[string]string // by name of a withheld argument; never recorded
+
+	Tolerances map[string]schema.Text // by metric
 
 	// Job is the spec of a job that a scheduler starts; then there is no Template. JobData is its text where it is another than the recorded one. Spec gives it
 	// pinned, with the id of the new run.

@@ -1,10 +1,10 @@
 package code
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"sort"
 	"strings"
 
@@ -140,18 +140,11 @@ func (p *restorePart) read(ctx context.Context, ref *schema.BlobRef, commit sche
 		}
 		return nil
 	}
-	if err := readable(ctx, blobs, *ref); err != nil {
+	var content bytes.Buffer
+	if _, err := readBlob(ctx, blobs, *ref, &content, maxChangesBlob+1); err != nil {
 		return err
 	}
-	rc, err := blobs.OpenBlob(ctx, *ref)
-	if err != nil {
-		return err
-	}
-	defer rc.Close()
-	b, err := io.ReadAll(io.LimitReader(rc, maxChangesBlob+1))
-	if err != nil {
-		return err
-	}
+	b := content.Bytes()
 	if len(b) > maxChangesBlob || schema.SHA256(b) != ref.Digest {
 		return invalidPin(p.subject, "the list of its changes is not what the record names")
 	}

@@ -14,8 +14,8 @@ import (
 type Batch interface {
 	// Name is what a record calls the place: kubernetes, slurm.
 	Name() string
-	// Probe says within seconds whether the scheduler can be reached and takes jobs. It changes nothing.
-	Probe(ctx context.Context) error
+	// Probe says within seconds whether the scheduler can be reached and takes jobs; where spec has data, whether it takes this one. It changes nothing.
+	Probe(ctx context.Context, spec Spec) error
 	// Plan says in a line each what Submit would do, and refuses what could not be followed to its end. It changes nothing and needs no scheduler.
 	Plan(spec Spec) ([]string, error)
 	// Submit hands the spec over. After an error nothing of it runs, or the error names what may. The spec holds the run's id (DESIGN §3.9), so that what was
