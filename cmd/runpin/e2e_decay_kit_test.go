@@ -131,7 +131,11 @@ func (d *decay) started() int {
 	if err != nil {
 		d.t.Fatalf("podman events: %v", err)
 	}
-	return strings.Count(string(lines), "\n") + len(strings.Fields(string(events)))
+	containers := map[string]bool{} // podman can tell of one twice
+	for _, id := range strings.Fields(string(events)) {
+		containers[id] = true
+	}
+	return strings.Count(string(lines), "\n") + len(containers)
 }
 
 // stored counts the runs in the store.

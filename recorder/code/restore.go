@@ -41,9 +41,20 @@ func (r *Resolver) RestoreCode(ctx context.Context, pin schema.CodePin, blobs sc
 		err = r.restoreFromAny(ctx, pin, blobs, built)
 	}
 	if err != nil {
-		return interrupted(ctx, err)
+		return noRoom(dir, interrupted(ctx, err))
 	}
 	return os.Rename(built, dir)
+}
+
+// noRoom tells a full disk from what it looks like: git says that it could not write, or that it could not read what it had not written.
+func noRoom(dir string, err error) error {
+	text := err.Error()
+	for _, sign := range []string{"No space left on device", "no space left on device", "Disk quota exceeded", "disk quota exceeded"} {
+		if strings.Contains(text, sign) {
+			return &schema.Error{Op: "code.restore", Kind: schema.Unavailable, Subject: fmt.Sprintf("%q", dir), Err: err, Hint: "make room there, or name a directory that has more of it: --workdir DIR"}
+		}
+	}
+	return err
 }
 
 // restoreFromAny restores out of the clone where there is one; should that turn out to be damaged, out of what else has the commit.
