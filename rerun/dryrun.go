@@ -237,10 +237,15 @@ func (f *Foreseen) foreseeEnd(req Request, p *Prepared) {
 	for _, o := range req.Run.Outputs {
 		for _, declared := range p.Outputs { // with what the user says now
 			if declared.Name == o.Name && declared.Compare != "" {
-				o.Compare, o.Tolerance = declared.Compare, declared.Tolerance
+				o.Compare, o.Tolerance, o.CompareCommand = declared.Compare, declared.Tolerance, declared.CompareCommand
 			}
 		}
 		switch {
+		case o.Compare == "ignore":
+			f.step("compare", "output %s is not compared", o.Name)
+		case len(o.CompareCommand) > 0:
+			compared++
+			f.step("compare", "output %s, by the command %q", o.Name, schema.Strings(o.CompareCommand))
 		case o.Compare != "" && o.Compare != "exact":
 			compared++
 			f.step("compare", "output %s: %s", o.Name, strings.TrimSuffix(o.Compare+" "+string(o.Tolerance), " "))

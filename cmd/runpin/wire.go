@@ -115,7 +115,7 @@ func (w *wiring) apart(env *Env, c *cli.Context) *wiring {
 	rec, re := *w.recorder, *w.rerunner
 	rec.Launchers, rec.Progress, rec.Warn = launchers(env, c), own.progress, env.warn
 	re.Record, re.Collect, re.Scheduler = recording{&own}, jobCollecting{&own}, schedulers(env, c)
-	re.Progress, re.Warn = own.progress, env.warn
+	re.Compare, re.Progress, re.Warn = compareRunner{env}, own.progress, env.warn
 	own.recorder, own.rerunner = &rec, &re
 	return &own
 }
