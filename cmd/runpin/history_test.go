@@ -95,7 +95,8 @@ func (s *countingServer) set(delay time.Duration, before func(req *http.Request)
 	s.counts, s.delay, s.before = map[string]int{}, delay, before
 }
 
-func newHistory(t testing.TB, runs, images, commits, datasets int) *history {
+// newHistory makes one. Images have one layer unless layers says how many.
+func newHistory(t testing.TB, runs, images, commits, datasets int, layers ...int64) *history {
 	t.Helper()
 	requirePart(t, "git")
 	h := &history{dir: t.TempDir()}
@@ -105,7 +106,7 @@ func newHistory(t testing.TB, runs, images, commits, datasets int) *history {
 	} {
 		t.Setenv(k, v)
 	}
-	h.push(t, images)
+	h.push(t, images, append(layers, 1)[0])
 	objects := h.serveGit(t, commits)
 	h.writeData(t, datasets)
 	db, err := store.Open(t.Context(), sqlite.Dialect{}, h.location, store.Options{})
@@ -131,11 +132,11 @@ func newHistory(t testing.TB, runs, images, commits, datasets int) *history {
 	return h
 }
 
-func (h *history) push(t testing.TB, n int) {
+func (h *history) push(t testing.TB, n int, layers int64) {
 	h.registry = serveCounting(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	repository := strings.TrimPrefix(h.registry.URL, "http://") + "/team/trainer"
 	for i := range n {
-		img, err := random.Image(64, 1)
+		img, err := random.Image(64, layers)
 		if err != nil {
 			t.Fatal(err)
 		}
