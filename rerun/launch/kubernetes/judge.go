@@ -49,8 +49,8 @@ func join(all []schema.Digest) string {
 }
 
 // stuck are the reasons with which a container waits for what may never come.
-var stuck = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed", "CreateContainerConfigError",
-	"CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
+var stuck = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
+	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
 
 // troubles tells what keeps a pod from running. An image that is gone ends the wait, after a while in which a registry can change its mind.
 func (f *following) troubles(t *tracked) error {

@@ -69,7 +69,8 @@ func (l *Launcher) may(outer context.Context, verb string, r apischema.GroupVers
 	defer cancel()
 	review := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": map[string]any{
 		"resourceAttributes": map[string]any{"verb": verb, "group": r.Group, "version": r.Version, "resource": r.Resource, "namespace": namespace}}}}
-	answer, err := l.dynamic.Resource(apischema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "selfsubjectaccessreviews"}).Create(ctx, review, metav1.CreateOptions{})
+	reviews := apischema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "selfsubjectaccessreviews"}
+	answer, err := l.dynamic.Resource(reviews).Create(ctx, review, metav1.CreateOptions{})
 	if err != nil && (isUnauthorized(err) || ctx.Err() != nil) {
 		return l.failed(outer, "say what the account may do", err)
 	}
@@ -78,7 +79,8 @@ func (l *Launcher) may(outer context.Context, verb string, r apischema.GroupVers
 	}
 	allowed, told, _ := unstructured.NestedBool(answer.Object, "status", "allowed")
 	if told && !allowed {
-		return &schema.Error{Op: op, Kind: schema.Unavailable, Subject: "cluster " + l.host, Err: fmt.Errorf("it does not let this account %s %s in namespace %s", verb, r.GroupResource(), namespace),
+		return &schema.Error{Op: op, Kind: schema.Unavailable, Subject: "cluster " + l.host,
+			Err:  fmt.Errorf("it does not let this account %s %s in namespace %s", verb, r.GroupResource(), namespace),
 			Hint: "ask for the role in examples/rerun-kubernetes"}
 	}
 	return nil

@@ -23,8 +23,9 @@ type made struct {
 	uid  types.UID
 }
 
-// Submit creates the objects of a spec in their order, and the job last, so that what it needs is there and a refusal of anything leaves no job behind. An object that is there already
-// with the same content stays as it is and is not the run's; a job of the same run that is there already is not started twice. An error has kind Conflict when something else bears a name, Invalid when the cluster refuses an object.
+// Submit creates the objects of a spec in their order, and the job last, so that what it needs is there and a refusal of anything leaves no job behind. An object that
+// is there already with the same content stays as it is and is not the run's; a job of the same run that is there already is not started twice. An error has kind
+// Conflict when something else bears a name, Invalid when the cluster refuses an object.
 func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launched, error) {
 	p, err := l.read(spec)
 	if err != nil {

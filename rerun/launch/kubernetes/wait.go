@@ -46,8 +46,9 @@ type tracked struct {
 	since  map[string]time.Time // troubles, and when they began
 }
 
-// Wait follows the job to its end. It ends earlier, and stops the job, with an error of kind Drift when a pod runs another image than the pinned one, and of kind Gone when the image of a
-// pod no longer exists; Kind Gone, too, when the job was deleted. The outcome then holds the pods that were seen. Lines of output have the pod's name before them once there are several pods.
+// Wait follows the job to its end. It ends earlier, and stops the job, with an error of kind Drift when a pod runs another image than the pinned one, and of kind Gone
+// when the image of a pod no longer exists; kind Gone, too, when the job was deleted. The outcome then holds the pods that were seen, their variables included. Lines of
+// output have the pod's name before them once there are several pods.
 func (l *Launcher) Wait(ctx context.Context, job schema.Launched, output io.Writer) (launch.Outcome, error) {
 	h, err := l.handle(job)
 	if err != nil {
