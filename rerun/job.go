@@ -184,7 +184,6 @@ func (r *Rerunner) follow(ctx context.Context, scheduler launch.Batch, id schema
 	}
 	quiet := context.WithoutCancel(ctx)
 	outcome, err := scheduler.Wait(ctx, launched, output)
-	ended := err == nil
 	switch {
 	case ctx.Err() != nil:
 		if stopErr := scheduler.Stop(quiet, launched); stopErr != nil {
@@ -205,15 +204,12 @@ func (r *Rerunner) follow(ctx context.Context, scheduler launch.Batch, id schema
 			Hint: "runpin verify " + string(id) + " looks at it again"})
 	}
 	run, collectErr := r.Collect.Collect(quiet, id, launched, outcome)
-	if err = errors.Join(err, collectErr); err != nil || !ended {
-		return run, err
-	}
-	if !req.Keep {
+	if !req.Keep { // whatever could be told of it stands in the record
 		if err := scheduler.Remove(quiet, launched); err != nil {
 			r.Warn("%s has ended and could not be removed: %v", describe(launched), err)
 		}
 	}
-	return run, nil
+	return run, errors.Join(err, collectErr)
 }
 
 func describe(l schema.Launched) string {

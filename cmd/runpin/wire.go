@@ -85,9 +85,9 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{
-		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
+		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: w.schedulers(c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
-		Hardware: rerun.LookOnce(machine), Places: places{schedulers: schedulers(env, c)},
+		Hardware: rerun.LookOnce(machine), Places: places{schedulers: w.schedulers(c)},
 	}
 	w.rerunner.Process, w.rerunner.Alive = func() schema.Lease { return store.CurrentLease(0) }, processAlive
 	if spoilWiring != nil {
@@ -114,7 +114,7 @@ func (w *wiring) apart(env *Env, c *cli.Context) *wiring {
 	own.env, own.progress = env, newProgress(env)
 	rec, re := *w.recorder, *w.rerunner
 	rec.Launchers, rec.Progress, rec.Warn = launchers(env, c), own.progress, env.warn
-	re.Record, re.Collect, re.Scheduler = recording{&own}, jobCollecting{&own}, schedulers(env, c)
+	re.Record, re.Collect, re.Scheduler = recording{&own}, jobCollecting{&own}, own.schedulers(c)
 	re.Compare, re.Progress, re.Warn = compareRunner{env}, own.progress, env.warn
 	own.recorder, own.rerunner = &rec, &re
 	return &own
