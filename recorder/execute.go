@@ -30,8 +30,15 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	ended := make(chan struct{})
 	background.Go(func() { p.observeEnvironment(quiet, ended) })
 	stopBeat := p.keepBeating(quiet, &background)
-	exit, err := launcher.Launch(quiet, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
-		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts, GPUs: p.gpus()})
+	launching := quiet
+	if _, remote := launcher.(RemoteLauncher); remote {
+		launching = ctx
+	}
+	if p.req.Rerun != nil { // a signal that came while it was being restored must stop it, too
+		launching = ctx
+	}
+	exit, err := launcher.Launch(launching, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
+		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts, GPUs: p.gpus(), Started: p.req.Started})
 	close(ended)
 	stopBeat()
 	background.Wait()
@@ -40,7 +47,11 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 		p.sealUnstarted(quiet, finished, err)
 		return Result{ID: p.Run.ID}, err
 	}
-	p.seal(quiet, finished, exit, before)
+	why := ""
+	if p.req.Rerun != nil && ctx.Err() != nil && exit.Code != 0 {
+		why = "it was stopped because the rerun was interrupted"
+	}
+	p.seal(quiet, finished, exit, before, why)
 	return Result{ID: p.Run.ID, Run: p.Run, Code: exit.Code}, nil
 }
 
@@ -88,6 +99,12 @@ func (p *Planned) lookAround(ctx context.Context) {
 	if p.r.Environment == nil || len(p.req.Command) == 0 {
 		return
 	}
+	if g := p.req.Rerun; g != nil {
+		if _, remote := p.r.Launchers[g.Launcher].(RemoteLauncher); remote {
+			p.Run.Reasons = append(p.Run.Reasons, schema.Reason{Code: "environment-unread", Subject: "environment", Text: "the command runs on another machine (" + g.Launcher + "), which was not looked at"})
+			return
+		}
+	}
 	seen := make(chan seenEnvironment, 1)
 	p.environment = seen
 	req := EnvironmentRequest{Argv: p.req.Command, Env: p.req.Environ, Dir: p.req.WorkDir, Extra: p.req.Env}
@@ -131,8 +148,8 @@ func (p *Planned) observeEnvironment(ctx context.Context, ended <-chan struct{})
 	}
 }
 
-// seal records outputs, metrics, drift and the end in one report.
-func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, before map[string]signature) {
+// seal records outputs, metrics, drift and the end in one report. why says more of the end than an exit code.
+func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, before map[string]signature, why string) {
 	at := schema.At(finished)
 	outputs, metrics, reasons := p.r.collect(ctx, p.Run.DeclaredOutputs, p.Run.MetricsFile, before, p.staged)
 	drift := p.recheck(ctx)
@@ -165,7 +182,7 @@ func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, befor
 		fingerprint, _ = run.Fingerprinted()
 	}
 	status := p.document(schema.KindStatus, at)
-	status.Status = &schema.StatusChange{To: to, Finished: at, ExitCode: &exit.Code, Signal: exit.Signal, Fingerprint: fingerprint}
+	status.Status = &schema.StatusChange{To: to, Finished: at, ExitCode: &exit.Code, Signal: exit.Signal, Fingerprint: fingerprint, Why: why}
 	p.finish(ctx, append(docs, status))
 }
 

@@ -17,7 +17,7 @@ func (p *Planned) takeGiven() error {
 	plan.CommandTemplate, plan.Launcher = schema.Texts(given.Template), given.Launcher
 	plan.Params, plan.Variables = given.Params, given.Vars
 	plan.GPUs = given.GPUs
-	plan.Relaxed, plan.Withheld = given.Relaxed, given.Withheld
+	plan.Relaxed, plan.Withheld, plan.Tolerances = given.Relaxed, given.Withheld, given.Tolerances
 	if given.Job != nil {
 		return p.takeGivenJob()
 	}
@@ -46,6 +46,9 @@ func (p *Planned) takeGiven() error {
 		}
 	} else {
 		place.env = req.Environ
+		if _, remote := p.r.Launchers[given.Launcher].(RemoteLauncher); remote {
+			place.launcher = given.Launcher
+		}
 		maps.Copy(values, given.Paths)
 		for name, at := range given.Paths {
 			if !filepath.IsAbs(at) {
@@ -65,6 +68,17 @@ func (p *Planned) takeGiven() error {
 	}
 	p.place, err = p.completePlacement(place, started, values, absolute)
 	return err
+}
+
+// Describe says how the command of a rerun would be started, without starting or writing anything. What was withheld from the record is withheld here, too.
+func (r *Recorder) Describe(req Request) (LaunchRequest, error) {
+	p := &Planned{r: r, req: req, staged: newStaging()}
+	defer p.staged.close()
+	p.Run.ID = "NEW"
+	if err := p.takeGiven(); err != nil {
+		return LaunchRequest{}, err
+	}
+	return LaunchRequest{Argv: schema.Strings(p.Run.Command), Dir: p.place.dir, Env: p.place.env, Image: p.place.image, Mounts: p.place.mounts}, nil
 }
 
 // takeGivenJob takes over a job spec, which is pinned already.

@@ -151,8 +151,9 @@ func readMetrics(path string) (map[string]schema.Text, error) {
 	return process.ParseMetrics(data, filepath.Base(path))
 }
 
-// HashOutputs gives the digests of outputs that something else wrote, and the blobs that go with them. All that are missing or unreadable are named.
-func (r *Recorder) HashOutputs(ctx context.Context, refs []OutputRef, dir string) ([]schema.Output, []schema.Blob, error) {
+// HashOutputs gives the digests of outputs that something else wrote, and the blobs that go with them, which can be read until done is called. All that are missing
+// or unreadable are named.
+func (r *Recorder) HashOutputs(ctx context.Context, refs []OutputRef, dir string) (hashed []schema.Output, blobs []schema.Blob, done func(), err error) {
 	staged := newStaging()
 	var outputs []schema.Output
 	var failures []error
@@ -169,12 +170,13 @@ func (r *Recorder) HashOutputs(ctx context.Context, refs []OutputRef, dir string
 		}
 		outputs = append(outputs, o)
 	}
-	return outputs, staged.take(), errors.Join(failures...)
+	return outputs, staged.take(), staged.close, errors.Join(failures...)
 }
 
-// CollectOutputs hashes the declared outputs of a run that something else ran here, and reads its metrics. A failure is a reason.
-func (r *Recorder) CollectOutputs(ctx context.Context, run schema.Run) (schema.OutputEvent, []schema.Blob) {
+// CollectOutputs hashes the declared outputs of a run that something else ran where they can be read, and reads its metrics. The blobs can be read until done is
+// called. A failure is a reason.
+func (r *Recorder) CollectOutputs(ctx context.Context, run schema.Run) (found schema.OutputEvent, blobs []schema.Blob, reasons []schema.Reason, done func()) {
 	staged := newStaging()
-	outputs, metrics, _ := r.collect(ctx, run.DeclaredOutputs, run.MetricsFile, map[string]signature{}, staged)
-	return schema.OutputEvent{Outputs: outputs, Metrics: metrics}, staged.take()
+	outputs, metrics, reasons := r.collect(ctx, run.DeclaredOutputs, run.MetricsFile, map[string]signature{}, staged)
+	return schema.OutputEvent{Outputs: outputs, Metrics: metrics}, staged.take(), reasons, staged.close
 }

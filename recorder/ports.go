@@ -98,6 +98,13 @@ type Launcher interface {
 	Launch(ctx context.Context, job LaunchRequest) (Exit, error)
 }
 
+// RemoteLauncher runs commands where no signal of this process reaches them: the end of the context tells it to stop one. Nor is this machine the one that the
+// command sees.
+type RemoteLauncher interface {
+	Launcher
+	Remote()
+}
+
 // ImageEnsurer is what a launcher that runs images also does: it makes sure, before the run is written down, that the engine has the image that ref names by
 // digest, and that it is the one with this config.
 type ImageEnsurer interface {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -103,6 +104,9 @@ func (req Request) check() error {
 			return bad(fmt.Sprintf("known requirements: %v", RequireNames), "%q cannot be required", name)
 		}
 	}
+	if err := req.checkCompare(); err != nil {
+		return err
+	}
 	names := map[string]string{}
 	claim := func(kind, name string) error {
 		if _, err := schema.ParseName(name); err != nil {
@@ -142,13 +146,33 @@ func (req Request) check() error {
 	return nil
 }
 
+// checkCompare refuses rules for outputs that are not declared, and commands that hold a secret.
+func (req Request) checkCompare() error {
+	for _, name := range slices.Sorted(maps.Keys(req.Compare)) {
+		bad := func(hint, format string, args ...any) error {
+			return &schema.Error{Op: "record", Kind: schema.Invalid, Subject: "--compare " + name, Err: fmt.Errorf(format, args...), Hint: hint}
+		}
+		if !slices.ContainsFunc(req.Outputs, func(o OutputRef) bool { return o.Name == name }) {
+			return bad("declare it: --output "+name+"=PATH", "there is no output of that name")
+		}
+		command := schema.Strings(req.Compare[name].Command)
+		if kept, withheld := redact.Argv(command); len(withheld) > 0 || !slices.Equal(kept, command) {
+			return bad("let the command read it from a file or a variable", "the command looks as if it held a secret, and it is recorded")
+		}
+	}
+	return nil
+}
+
 // resolve asks every resolver at once and reports all failures together.
 func (p *Planned) resolve(ctx context.Context) error {
 	req, plan := &p.req, &p.Run.Plan
 	root := p.r.CodeRoot(req.WorkDir)
 	for _, o := range req.Outputs {
-		plan.DeclaredOutputs = append(plan.DeclaredOutputs, declareOutput(o, req.WorkDir, root))
+		declared := declareOutput(o, req.WorkDir, root)
+		declared.SetCompareRule(req.Compare[o.Name])
+		plan.DeclaredOutputs = append(plan.DeclaredOutputs, declared)
 	}
+	plan.Tolerances = req.Tolerances
 	if req.Metrics != "" {
 		path := process.PathOf(req.Metrics, req.WorkDir, root)
 		plan.MetricsFile = &path

@@ -25,7 +25,9 @@ type Request struct {
 	NoCode     bool
 	Datasets   []DatasetRef
 	Outputs    []OutputRef
-	Metrics    string // path of the metrics file that the command writes
+	Metrics    string                        // path of the metrics file that the command writes
+	Tolerances map[string]schema.Text        // by metric, as [schema.Tolerance] writes them
+	Compare    map[string]schema.CompareRule // by output
 	Params     map[string]schema.Text
 	Env        []string // further names of environment variables that determine the result
 	Require    []string // of RequireNames
@@ -40,6 +42,7 @@ type Request struct {
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
+	Started func(pid int) // called once, when the command runs; may be nil
 
 	Rerun *Given // the pins of a rerun, which are proved already
 }
@@ -90,6 +93,8 @@ type Given struct {
 	Env      []string          // NAME=value: further variables of the command; never recorded
 	GPUs     string
 	Started  []string // what is started in place of Template where that differs
+
+	Tolerances map[string]schema.Text // by metric
 
 	// Job is the spec of a job that a scheduler starts; then there is no Template. JobData is its text where it is another than the recorded one. Spec gives it
 	// pinned, with the id of the new run.

@@ -9,7 +9,7 @@ import (
 )
 
 // RequireNames lists what --require can ask for. durable is judged by cmd/runpin, which knows the store.
-var RequireNames = []string{"clean", "pushed", "pinned", "durable"}
+var RequireNames = []string{"clean", "pushed", "pinned", "durable", "comparable"}
 
 // checkRequired refuses a run that does not meet what the user required; all shortcomings are named.
 func (p *Planned) checkRequired() error {
@@ -38,6 +38,10 @@ func (p *Planned) checkRequired() error {
 				if c.OnRemote == nil || c.OnRemote.State != "yes" {
 					refuse("code:"+c.Name, "git push", "commit %s is on no remote (--require pushed)", c.Commit.Short())
 				}
+			}
+		case "comparable":
+			if !p.Run.CanBeCompared() {
+				refuse("run", "name what it writes with --output PATH, or its numbers with --metrics FILE", "a rerun could not be compared with it: it has neither outputs nor metrics (--require comparable)")
 			}
 		case "pinned":
 			if _, missing := p.Run.FingerprintInput(); len(missing) > 0 {

@@ -39,6 +39,10 @@ func (r *Rerunner) planJob(req Request) (Prepared, error) {
 	p := Prepared{Of: run, Images: append([]schema.ImagePin(nil), run.Images...), Code: append([]schema.CodePin(nil), run.Code...),
 		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
 		Params: copyTexts(run.Params), Vars: copyTexts(run.Variables), Launcher: run.Launcher, Withheld: run.Withheld, Job: &copied}
+	if err := req.Tolerances.Check(run); err != nil {
+		return p, err
+	}
+	req.Tolerances.carry(&p)
 	for i := range p.Images {
 		if len(p.Images[i].Where) > 0 {
 			p.Images[i].Use = schema.Enforced
@@ -76,7 +80,7 @@ func (p *Prepared) hasCheckout() bool { return len(p.Code) > 0 && p.Code[0].Root
 // executeJob hands a job to its scheduler, follows it and compares. From the moment it is written down it has a name that says which run it is, so that whatever
 // befalls this process, nothing runs that nobody knows of.
 func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, result Result) (Result, error) {
-	scheduler, err := r.Scheduler(p.Launcher)
+	scheduler, err := r.Scheduler(p.Launcher, p.Images)
 	if err != nil {
 		return result, err
 	}
@@ -88,10 +92,11 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 		return result, err
 	}
 	name := string(req.Run.Job.Path.Typed)
-	if _, err := scheduler.Plan(launch.Spec{Name: name, Data: trial, Run: req.Run.ID, Dir: req.Dir}); err != nil {
+	asked := launch.Spec{Name: name, Data: trial, Run: req.Run.ID, Dir: req.Dir}
+	if _, err := scheduler.Plan(asked); err != nil {
 		return result, err
 	}
-	if err := scheduler.Probe(ctx); err != nil {
+	if err := scheduler.Probe(ctx, asked); err != nil {
 		return result, err
 	}
 	at := req.Dir
@@ -127,7 +132,7 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 	if err != nil {
 		return result, err
 	}
-	return r.judge(ctx, req, result)
+	return r.judge(ctx, req, result, at)
 }
 
 // specOf makes the functions that give the spec, with what the user set in it.

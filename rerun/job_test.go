@@ -43,7 +43,7 @@ type scheduler struct {
 }
 
 func (s *scheduler) Name() string { return "kubernetes" }
-func (s *scheduler) Probe(context.Context) error {
+func (s *scheduler) Probe(context.Context, launch.Spec) error {
 	s.calls = append(s.calls, "probe")
 	return s.probe
 }
@@ -69,10 +69,10 @@ func (s *scheduler) Remove(context.Context, schema.Launched) error {
 	return nil
 }
 
-// blobs are kept in memory.
-type blobs map[schema.Digest][]byte
+// keptBlobs are kept in memory.
+type keptBlobs map[schema.Digest][]byte
 
-func (b blobs) OpenBlob(_ context.Context, ref schema.BlobRef) (io.ReadCloser, error) {
+func (b keptBlobs) OpenBlob(_ context.Context, ref schema.BlobRef) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(b[ref.Digest])), nil
 }
 
@@ -94,7 +94,7 @@ spec:
           image: reg.example.org/team/train:1.4
 `
 
-func originalJob(kept blobs) schema.Run {
+func originalJob(kept keptBlobs) schema.Run {
 	zero := 0
 	blob := schema.NewBlob(schema.BlobJobSpec, []byte(jobText))
 	if kept != nil {
@@ -111,9 +111,9 @@ func originalJob(kept blobs) schema.Run {
 func jobWorld() (*world, *scheduler, *Rerunner, schema.Run) {
 	w, r := newWorld()
 	s := &scheduler{wait: func(context.Context, int) (launch.Outcome, error) { return launch.Outcome{}, nil }}
-	kept := blobs{}
+	kept := keptBlobs{}
 	r.Blobs, r.Collect = kept, w
-	r.Scheduler = func(string) (launch.Batch, error) { return s, nil }
+	r.Scheduler = func(string, []schema.ImagePin) (launch.Batch, error) { return s, nil }
 	return w, s, r, originalJob(kept)
 }
 

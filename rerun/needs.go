@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/runpin/runpin/schema"
@@ -151,7 +152,7 @@ func (r *Rerunner) aboutGPUs(run schema.Run) (Question, bool) {
 	q := Question{Pin: "gpu", Ref: schema.Text(was), Key: keyOf("gpu", was)}
 	q.Ask = func(ctx context.Context) schema.Availability {
 		a := schema.Availability{State: schema.StateAvailable, How: "this machine", Value: schema.Text(was), Advisory: true}
-		gpus, driver := r.gpusHere(ctx)
+		gpus, driver := r.Hardware.GPUs(ctx)
 		is := describeGPUs(gpus, driver)
 		switch {
 		case is == was:
@@ -168,15 +169,26 @@ func (r *Rerunner) aboutGPUs(run schema.Run) (Question, bool) {
 	return q, true
 }
 
-// gpusHere looks once in the life of the process.
-func (r *Rerunner) gpusHere(ctx context.Context) ([]schema.GPU, string) {
-	r.look.Lock()
-	defer r.look.Unlock()
-	if !r.looked && ctx.Err() == nil {
-		r.gpus, r.driver = r.Hardware.GPUs(ctx)
-		r.looked = ctx.Err() == nil
+// LookOnce gives hardware that is looked at once, however often it is asked for.
+func LookOnce(h Hardware) Hardware { return &seenOnce{hardware: h} }
+
+type seenOnce struct {
+	hardware Hardware
+	mu       sync.Mutex
+	looked   bool
+	gpus     []schema.GPU
+	driver   string
+}
+
+// GPUs implements Hardware.
+func (s *seenOnce) GPUs(ctx context.Context) ([]schema.GPU, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.looked && ctx.Err() == nil {
+		s.gpus, s.driver = s.hardware.GPUs(ctx)
+		s.looked = ctx.Err() == nil
 	}
-	return r.gpus, r.driver
+	return s.gpus, s.driver
 }
 
 // describeGPUs tells GPUs by number and model, which is what a result can depend on, and the driver.

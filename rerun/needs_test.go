@@ -53,7 +53,7 @@ func TestGPUsAreCompared(t *testing.T) {
 	} {
 		_, r := newWorld()
 		m := &machine{gpus: c.here, driver: c.driver}
-		r.Hardware = m
+		r.Hardware = LookOnce(m)
 		run := original()
 		run.Environments = []schema.Environment{{}, {GPUs: []schema.GPU{h100, h100}, GPUDriver: "550.1"}}
 		for range 2 {
@@ -69,7 +69,7 @@ func TestGPUsAreCompared(t *testing.T) {
 		if a := row(r.Preflight(t.Context(), run, PreflightOptions{}), "gpu"); a.Pin != "" {
 			t.Errorf("%s: a run without GPUs is asked for them: %+v", name, a)
 		}
-		kept := blobs{}
+		kept := keptBlobs{}
 		run, r.Blobs = originalJob(kept), kept
 		run.Environments = []schema.Environment{{GPUs: []schema.GPU{h100}}}
 		if a := row(r.Preflight(t.Context(), run, PreflightOptions{}), "gpu"); a.Pin != "" {
@@ -225,7 +225,7 @@ func TestOutputsOfJobsAreNotWrittenOver(t *testing.T) {
 	} {
 		w, s, r, run := jobWorld()
 		blob := schema.NewBlob(schema.BlobJobSpec, []byte(text))
-		r.Blobs.(blobs)[blob.Ref.Digest] = []byte(text)
+		r.Blobs.(keptBlobs)[blob.Ref.Digest] = []byte(text)
 		run.Job.Blob = &blob.Ref
 		run.DeclaredOutputs = []schema.Output{{Name: "m", URI: "s3://b/x/m"}}
 		_, err := r.Execute(t.Context(), Request{Run: run, Set: c.set, Overwrite: c.over})
@@ -289,7 +289,7 @@ func TestJobBeginsATrackerRunOfItsOwn(t *testing.T) {
 	text := strings.Replace(jobText, "1.4\n", "1.4\n          env: [{name: WANDB_RUN_ID, value: abc}, {name: A, value: b}]\n", 1)
 	blob := schema.NewBlob(schema.BlobJobSpec, []byte(text))
 	_, s, r, run := jobWorld()
-	r.Blobs.(blobs)[blob.Ref.Digest] = []byte(text)
+	r.Blobs.(keptBlobs)[blob.Ref.Digest] = []byte(text)
 	run.Job.Blob = &blob.Ref
 	if _, err := r.Execute(t.Context(), Request{Run: run}); err != nil || strings.Contains(string(s.spec.Data), "WANDB") || !strings.Contains(string(s.spec.Data), "{name: A, value: b}") {
 		t.Errorf("%v\n%s", err, s.spec.Data)

@@ -55,6 +55,24 @@ type Collecting interface {
 	Collect(ctx context.Context, run schema.RunID, launched schema.Launched, outcome launch.Outcome) (schema.Run, error)
 }
 
+// OutputHasher gives the digests of what lies at a path. Implemented by recorder/dataset.
+type OutputHasher interface {
+	HashOutput(ctx context.Context, path string, sink schema.BlobSink) (schema.Output, error)
+}
+
+// CompareRunner runs a command that compares two outputs, without a shell. Implemented by rerun/launch/local, adapted by cmd/runpin. An error says that it did
+// not run to its end.
+type CompareRunner interface {
+	RunCompare(ctx context.Context, argv []string, dir string) (Compared, error)
+}
+
+// Compared is what a compare command came to: 0 for outputs that are as good as equal, 1 for different ones, anything else where it could not tell. Said is the
+// last line that it wrote to stderr.
+type Compared struct {
+	Code int
+	Said string
+}
+
 // Hardware says what GPUs this machine has, within seconds. Implemented by recorder/environment.
 type Hardware interface {
 	GPUs(ctx context.Context) (gpus []schema.GPU, driver string)
@@ -94,6 +112,10 @@ type Prepared struct {
 	Relaxed  []schema.Reason
 	Withheld []schema.Withheld
 	Secrets  map[string]string
+	// Tolerances of metrics go into the plan of the new run, as the compare rules of Outputs do.
+	Tolerances map[string]schema.Text
+	// Written, when not nil, is told the id of the new run when it has been written down, before its command is started.
+	Written func(id schema.RunID) error
 
 	// Job is the recorded spec of a run that a scheduler starts; Template, Root and what goes with them are then empty. JobData is its text where the user set
 	// something in it, nil where it is the recorded one. Spec gives it pinned, with the id of the new run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/runpin/runpin/schema"
@@ -27,11 +28,17 @@ type Question struct {
 	Pin string      // what the run calls it: "image:main"
 	Ref schema.Text // as the run wrote it
 	Key string
-	Ask func(ctx context.Context) schema.Availability
+	// Host is the server that is asked, "" for this machine: not too many questions are put to one at the same time.
+	Host string
+	Ask  func(ctx context.Context) schema.Availability
 }
 
 // Answered gives an answer to the question in the words of the run.
 func (q Question) Answered(a schema.Availability) schema.Availability {
+	_, asked, _ := strings.Cut(a.Pin, ":")
+	if _, name, _ := strings.Cut(q.Pin, ":"); name != asked && asked != "" {
+		a.Remedy = strings.ReplaceAll(a.Remedy, "--at "+asked+"=", "--at "+name+"=")
+	}
 	a.Pin = q.Pin
 	if q.Ref != "" {
 		a.Ref = q.Ref

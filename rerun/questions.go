@@ -3,6 +3,8 @@ package rerun
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -23,11 +25,39 @@ func (r *Rerunner) Questions(run schema.Run, opts PreflightOptions) []Question {
 	if run.Job != nil {
 		questions = append(questions, r.aboutJob(run))
 	}
+	if run.Job == nil && len(run.CommandTemplate) == 0 {
+		questions = append(questions, noCommand())
+	}
 	return append(questions, r.aboutNeeds(run, opts)...)
+}
+
+// noCommand answers for a run of which nobody said what was started: it was brought in from elsewhere, or only observed.
+func noCommand() Question {
+	a := schema.Availability{State: schema.StateGone, How: "record", Reason: "its record has no command", Remedy: "record the run with runpin"}
+	return Question{Pin: "command", Key: keyOf("command"), Ask: func(context.Context) schema.Availability { return a }}
+}
+
+// hostOf gives the server in a URI, the scheme where there is none ("s3" is one service), or "" for a path.
+func hostOf(uri string) string {
+	if scheme, _, ok := strings.Cut(uri, "://"); ok && scheme != "file" {
+		if u, err := url.Parse(uri); err == nil && u.Host != "" {
+			return scheme + "://" + u.Host
+		}
+		return scheme
+	}
+	host, _, scpLike := strings.Cut(uri, ":")
+	if !scpLike || strings.ContainsAny(host, "/\\") {
+		return ""
+	}
+	return host[strings.LastIndexByte(host, '@')+1:]
 }
 
 func (r *Rerunner) aboutImage(pin schema.ImagePin) Question {
 	q := Question{Pin: "image:" + pin.Name, Ref: pin.Ref}
+	if !pin.Local {
+		pin.Engine = "" // who started it does not matter where a registry has it
+		q.Host, _, _ = strings.Cut(pin.Repository, "/")
+	}
 	if pin.Pullable() == "" && pin.ConfigDigest == "" && pin.FileDigest == "" {
 		return neverPinned(q, pin.Reasons)
 	}
@@ -40,20 +70,24 @@ func (r *Rerunner) aboutImage(pin schema.ImagePin) Question {
 }
 
 func (r *Rerunner) aboutCode(pin schema.CodePin) Question {
-	q := Question{Pin: "code:" + pin.Name, Ref: pin.Ref}
+	q := Question{Pin: "code:" + pin.Name, Ref: pin.Ref, Host: hostOf(pin.Remote)}
 	if pin.Commit == "" && pin.Tree == "" && pin.Script == nil {
 		return neverPinned(q, pin.Reasons)
 	}
 	// Everything that says what it is and where it may be; not what it was called, by whom it was seen, or why.
 	same := pin
 	same.Name, same.Ref, same.Use, same.Origin, same.Reasons, same.Summary = "", "", "", schema.Origin{Kind: pin.Origin.Kind}, nil, nil
+	same.OnRemote, same.Judge, same.RefName, same.Detached, same.Shallow, same.Sparse = nil, "", "", false, false, false
 	q.Key = keyOf("code", canonical(same))
 	q.Ask = func(ctx context.Context) schema.Availability { return r.Code.CheckCode(ctx, pin, r.Blobs) }
 	return q
 }
 
 func (r *Rerunner) aboutDataset(pin schema.DatasetPin, opts PreflightOptions) Question {
-	q := Question{Pin: "dataset:" + pin.Name, Ref: pin.URI}
+	q := Question{Pin: "dataset:" + pin.Name, Ref: pin.URI, Host: hostOf(string(pin.URI))}
+	if pin.Scheme == "file" {
+		q.Host = ""
+	}
 	if pin.ContentDigest == "" && pin.VersionID == "" {
 		return neverPinned(q, pin.Reasons)
 	}

@@ -135,7 +135,7 @@ func TestNewPlaceIsAskedFirst(t *testing.T) {
 		run := original()
 		run.Code, run.CommandTemplate = nil, nil
 		found := r.Preflight(t.Context(), run, PreflightOptions{Relocate: table(t, project+"=/new")})
-		if len(found) != 1 || found[0].State != c.want || !strings.Contains(found[0].Reason, c.says) || len(e.asked) != c.asked {
+		if found[0].Pin != "dataset:train" || found[0].State != c.want || !strings.Contains(found[0].Reason, c.says) || len(e.asked) != c.asked {
 			t.Errorf("%s: %+v after asking %q", name, found, e.asked)
 		}
 	}
@@ -198,7 +198,7 @@ spec:
 			run.Code[0].Name = ref.Name
 		}
 	}
-	out, said, err := PinnedSpec(t.Context(), run, blobs{blob.Ref.Digest: []byte(text)}, SpecOptions{Relocate: table(t, "registry.old/team=registry.new/ml", "https://git.old/team=https://git.new/ml")})
+	out, said, err := PinnedSpec(t.Context(), run, keptBlobs{blob.Ref.Digest: []byte(text)}, SpecOptions{Relocate: table(t, "registry.old/team=registry.new/ml", "https://git.old/team=https://git.new/ml")})
 	if err != nil || strings.Contains(string(out), ".old") || !strings.Contains(string(out), "--repo=https://git.new/ml/code") || !strings.Contains(string(out), "registry.new/ml/train:1.4@"+string(digestA)) ||
 		!strings.Contains(string(out), "--ref=9fceb02d") || len(said) != 3 {
 		t.Errorf("%v %q\n%s", err, said, out)

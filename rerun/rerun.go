@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/rerun/launch"
@@ -24,8 +21,11 @@ type Rerunner struct {
 	Record   Recording
 	Collect  Collecting
 	Saver    Saver
-	// Scheduler finds what job specs are handed to, by the name of the place.
-	Scheduler func(on string) (launch.Batch, error)
+	Outputs  OutputHasher  // proves outputs before they are looked into; nil: directories are not
+	Compare  CompareRunner // nil: no compare command is run
+	// Scheduler finds what job specs are handed to, by the name of the place. images are the pins of the run: an index and the manifest of a platform in it are one
+	// image, which a digest alone does not tell.
+	Scheduler func(on string, images []schema.ImagePin) (launch.Batch, error)
 	// Reader reads recorded job specs.
 	Reader jobspec.Reader
 	// Determining picks the environment variables that can determine a result.
@@ -33,17 +33,16 @@ type Rerunner struct {
 	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
 	ReplaceRoot func(text, old, new string) string
 	Host        string
-	Now         func() schema.Time
-	Progress    schema.Progress
-	Warn        func(format string, args ...any)
+	// Process describes this process, and Alive says whether the process that another rerun described is still there; known is false where that cannot be
+	// found out from here. Nil: nobody else is taken to be there.
+	Process  func() schema.Lease
+	Alive    func(schema.Lease) (alive, known bool)
+	Now      func() schema.Time
+	Progress schema.Progress
+	Warn     func(format string, args ...any)
 	// Hardware and Places are asked about what the record cannot tell; without them nobody is.
 	Hardware Hardware
 	Places   Places
-
-	look   sync.Mutex // guards what was found on this machine
-	looked bool
-	gpus   []schema.GPU
-	driver string
 }
 
 // Request says what to run again, and where the user wants it otherwise. Each relaxation ends up in the record of the new run.
@@ -82,30 +81,13 @@ type Result struct {
 // followed instead. Nothing is written and nothing started when a pin is gone or changed: the error then names every such pin (errors.Join).
 func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	result := Result{Dir: req.Dir}
-	prepared, err := r.plan(req)
+	prepared, found, err := r.establish(ctx, &req)
+	result.Preflight = found
 	if err != nil {
 		return result, err
 	}
 	if prepared.Job != nil {
-		if err := r.checkJobOutputs(ctx, req, &prepared); err != nil {
-			return result, err
-		}
-	}
-	found := &moves{}
-	result.Preflight = r.Preflight(ctx, req.Run, prepared.asking(req, found))
-	if ctx.Err() != nil {
-		return result, interrupted()
-	}
-	if err := Blocking(result.Preflight, r.needs(req.Run, prepared)); err != nil {
-		return result, err
-	}
-	r.advise(result.Preflight)
-	prepared.relocate(&req, found)
-	if prepared.Job != nil {
 		return r.executeJob(ctx, req, prepared, result)
-	}
-	if err := r.chooseGPUs(ctx, &prepared, req.GPUs); err != nil {
-		return result, err
 	}
 	if err := r.restore(ctx, req, &prepared); err != nil {
 		return result, err
@@ -117,11 +99,42 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if ctx.Err() != nil {
 		return result, interrupted() // how a run that was cut short compares says nothing
 	}
-	return r.judge(ctx, req, result)
+	return r.judge(ctx, req, result, prepared.commandDir())
 }
 
-func (r *Rerunner) judge(ctx context.Context, req Request, result Result) (Result, error) {
-	verdict := Judge(req.Run, result.Run, req.Tolerances)
+// establish works out the rerun and finds out that everything it needs can be had, without writing anything. What was found elsewhere is had from there.
+func (r *Rerunner) establish(ctx context.Context, req *Request) (Prepared, []schema.Availability, error) {
+	p, err := r.plan(*req)
+	if err != nil {
+		return p, nil, err
+	}
+	if p.Job != nil {
+		if err := r.checkJobOutputs(ctx, *req, &p); err != nil {
+			return p, nil, err
+		}
+	}
+	elsewhere := &moves{}
+	found := r.Preflight(ctx, req.Run, p.asking(*req, elsewhere))
+	if ctx.Err() != nil {
+		return p, found, interrupted()
+	}
+	if err := Blocking(found, r.needs(req.Run, p)); err != nil {
+		return p, found, err
+	}
+	r.advise(found)
+	p.relocate(req, elsewhere)
+	if p.Job == nil {
+		err = r.chooseGPUs(ctx, &p, req.GPUs)
+	}
+	return p, found, err
+}
+
+// judge compares what came out; a command that compares runs in dir.
+func (r *Rerunner) judge(ctx context.Context, req Request, result Result, dir string) (Result, error) {
+	verdict, err := r.Judge(ctx, req.Run, result.Run, req.Tolerances, JudgeOptions{Commands: true, Dir: dir})
+	if err != nil {
+		return result, err
+	}
 	result.Verdict = &verdict
 	return result, r.SaveVerdict(ctx, result.Run.ID, &verdict)
 }
@@ -146,6 +159,10 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 		r.Warn("run %s is still %s: there may be nothing to compare with", run.ID.Short(), run.Status)
 	}
 	p := preparedOf(run)
+	if err := req.Tolerances.Check(run); err != nil {
+		return p, err
+	}
+	req.Tolerances.carry(&p)
 	if err := chooseLauncher(&p, req.On); err != nil {
 		return p, err
 	}
@@ -248,7 +265,8 @@ func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 		}
 	}
 	for _, c := range run.Code {
-		needed["code:"+c.Name] = true
+		// A job in a cluster gets its code from its image or fetches it; a checkout that was named beside it is not put back.
+		needed["code:"+c.Name] = p.Job == nil || p.Launcher != "kubernetes" || c.Root == nil
 	}
 	for _, d := range run.Datasets {
 		needed["dataset:"+d.Name] = true
@@ -295,22 +313,4 @@ func copyTexts(m map[string]schema.Text) map[string]schema.Text {
 		out[k] = v
 	}
 	return out
-}
-
-// emptyDir makes sure that dir can be restored into: absent, or an empty directory.
-func emptyDir(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if os.IsNotExist(err) {
-		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-			return err
-		}
-		return os.Mkdir(dir, 0o700)
-	}
-	if err != nil {
-		return err
-	}
-	if len(entries) > 0 {
-		return &schema.Error{Op: "rerun.restore", Kind: schema.Conflict, Subject: dir, Err: fmt.Errorf("the directory is not empty"), Hint: "name one that does not exist yet: --workdir DIR"}
-	}
-	return nil
 }

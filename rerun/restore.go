@@ -2,6 +2,7 @@ package rerun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,70 +12,105 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// restore puts code and data into a fresh directory and proves that they are what was recorded. Where it fails, the directory is removed again.
+// restore puts code and data into the directory of the rerun and proves that they are what was recorded. Where it fails, all of it is taken back; where it is
+// killed, the next rerun into the same directory goes on (see [Rerunner.claim]).
 //
-// Below req.Dir, code/ is the checkout; a data set that stood in the checkout, or beside it, is put at the same relative place; outputs that were written to an
-// absolute path go to outputs/NAME.
+// Below the directory, code/ is the checkout; a data set that stood in the checkout, or beside it, is put at the same relative place; outputs that were written
+// to an absolute path go to outputs/NAME.
 func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err error) {
-	_, missing := os.Lstat(req.Dir)
-	if err := emptyDir(req.Dir); err != nil {
-		return err
-	}
-	dir, err := filepath.EvalSymlinks(req.Dir)
+	w, err := r.claim(req)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if err != nil {
-			clearDir(dir, missing != nil)
+		if err != nil && ctx.Err() != nil && !schema.IsKind(err, schema.Interrupted) {
+			err = errors.Join(interrupted(), err)
 		}
+		if err != nil && w.abandon(err) {
+			r.Warn("what was copied stays: runpin rerun %s --execute --workdir %s goes on from there", req.Run.ID.Short(), w.dir)
+		}
+		w.root.Close()
 	}()
-	p.Root = filepath.Join(dir, "code")
+	places, err := p.layOut(req, w.dir, r.Host, r.Now())
+	if err != nil {
+		return err
+	}
+	if w.again {
+		if err := w.takeOver(p); err != nil {
+			return err
+		}
+	}
+	if err := p.enoughSpace(places, w); err != nil {
+		return err
+	}
 	if err := r.restoreCode(ctx, p); err != nil {
 		return err
 	}
-	if err := p.writeSecretFiles(dir); err != nil {
+	if err := p.writeSecretFiles(w.dir); err != nil {
 		return err
 	}
-	if err := mkdirInside(p.commandDir(), dir); err != nil {
+	if err := mkdirInside(p.commandDir(), w.dir); err != nil {
 		return err
 	}
-	slices.SortStableFunc(p.Datasets, func(a, b schema.DatasetPin) int { return len(p.placed(a, dir)) - len(p.placed(b, dir)) }) // one may lie in another
-	for i := range p.Datasets {
-		if err := r.placeDataset(ctx, req, p, &p.Datasets[i], dir); err != nil {
+	for _, place := range places {
+		if err := r.placeDataset(ctx, req, w, place); err != nil {
 			return err
 		}
 	}
-	for i := range p.Outputs {
-		if err := p.placeOutput(&p.Outputs[i], dir); err != nil {
-			return err
-		}
-	}
-	if err := p.placeMetrics(dir); err != nil {
+	if err := p.makeWay(w.dir); err != nil {
 		return err
 	}
-	p.linkInterpreter(dir)
+	p.linkInterpreter(w.dir)
 	p.moveEnvironment(r.ReplaceRoot)
+	if err := w.finish(); err != nil {
+		return err
+	}
+	p.Written = w.begin
 	return nil
 }
 
-// clearDir takes back what was restored; a directory that the user made stays.
-func clearDir(dir string, whole bool) {
-	if whole {
-		_ = os.RemoveAll(dir)
-		return
+// takeOver sets aside what an interrupted rerun copied whole, and removes the rest: it may be half of something.
+func (w *workspace) takeOver(p *Prepared) error {
+	if err := w.root.MkdirAll(keptName, 0o700); err != nil {
+		return err
 	}
-	entries, _ := os.ReadDir(dir)
+	for i := range p.Datasets {
+		pin := &p.Datasets[i]
+		if _, err := schema.ParseName(pin.Name); err != nil || !slices.Contains(w.marker.Copied, pin.Name) {
+			continue
+		}
+		if rel, err := filepath.Rel(w.dir, p.placed(*pin, w.dir)); err == nil && filepath.IsLocal(rel) {
+			_ = w.root.Rename(rel, filepath.Join(keptName, pin.Name)) // fails where it waits there already, or is gone
+		}
+	}
+	entries, err := os.ReadDir(w.dir)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
-		_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+		if name := e.Name(); name != keptName && name != LogName && name != w.marker.file {
+			if err := w.root.RemoveAll(name); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
 }
 
-func (p *Prepared) placed(pin schema.DatasetPin, dir string) string {
-	if pin.Path == nil {
-		return ""
+// reuse puts back what an interrupted rerun copied, when its whole digest is still that of the pin.
+func (r *Rerunner) reuse(ctx context.Context, w *workspace, place placement) bool {
+	if !w.again || !place.copy || !slices.Contains(w.marker.Copied, place.pin.Name) {
+		return false
 	}
-	return p.place(*pin.Path, dir)
+	kept := filepath.Join(keptName, place.pin.Name)
+	if info, err := w.root.Lstat(kept); err != nil || info.Mode()&os.ModeSymlink != 0 {
+		return false
+	}
+	if found := r.Datasets.CheckDataset(ctx, *place.pin, filepath.Join(w.dir, kept), true); found.Kind() != "" {
+		return false
+	}
+	rel, err := filepath.Rel(w.dir, place.dest)
+	return err == nil && w.root.Rename(kept, rel) == nil
 }
 
 func (r *Rerunner) restoreCode(ctx context.Context, p *Prepared) error {
@@ -95,74 +131,24 @@ func (r *Rerunner) restoreCode(ctx context.Context, p *Prepared) error {
 	return nil
 }
 
-// commandDir is where the command starts.
-func (p *Prepared) commandDir() string {
-	if p.WorkDir == nil || p.WorkDir.Base != schema.BaseCheckout {
-		return p.Root
+// placeDataset makes a data set appear in its place, proved by its digest.
+func (r *Rerunner) placeDataset(ctx context.Context, req Request, w *workspace, place placement) error {
+	if place.dest == "" {
+		return r.proveInPlace(ctx, req, *place.pin)
 	}
-	return filepath.Join(p.Root, filepath.FromSlash(string(p.WorkDir.Rel)))
-}
-
-// place gives where a recorded path belongs in the rerun, or "" when it lay elsewhere (an absolute path, or one that leaves dir).
-func (p *Prepared) place(pt schema.Path, dir string) string {
-	var at string
-	switch {
-	case pt.Base == schema.BaseCheckout:
-		at = filepath.Join(p.Root, filepath.FromSlash(string(pt.Rel)))
-	case pt.Base == schema.BaseWorkDir:
-		at = filepath.Join(p.commandDir(), filepath.FromSlash(string(pt.Rel)))
-	default:
-		return ""
-	}
-	if at == dir || at == p.Root || !strings.HasPrefix(at, dir+string(filepath.Separator)) {
-		return ""
-	}
-	return at
-}
-
-func (r *Rerunner) placeDataset(ctx context.Context, req Request, p *Prepared, pin *schema.DatasetPin, dir string) error {
-	if pin.Path == nil {
-		return &schema.Error{Op: "rerun.restore", Kind: schema.Unpinnable, Subject: "dataset:" + pin.Name, Err: fmt.Errorf("scheme %q cannot be restored by this version", pin.Scheme)}
-	}
-	source := string(pin.Path.Located)
-	if at := req.At[pin.Name]; at != "" {
-		abs, err := filepath.Abs(strings.TrimPrefix(strings.TrimPrefix(at, "file:"), "//"))
-		if err != nil {
-			return err
-		}
-		source = abs
-	}
-	if at := req.At[pin.Name]; at != "" && !p.relocated["dataset:"+pin.Name] {
-		p.Relaxed = append(p.Relaxed, schema.Reason{Code: "dataset-elsewhere", Subject: schema.Text("dataset:" + pin.Name), Text: "read from another place; its digest was proved equal"})
-	}
-	pin.Use, pin.Origin = schema.Enforced, schema.Origin{Kind: schema.FromContent, By: r.Host, At: r.Now()}
-	recorded := *pin.Path
-	moved := recorded
-	moved.Located = schema.Text(source)
-	pin.Path = &moved
-	p.Sources[pin.Name] = source
-	typed := string(recorded.Typed)
-	dest := p.place(recorded, dir)
-	if p.InContainer() {
-		return r.proveInPlace(ctx, req, *pin) // mounted read-only from where it is
-	}
-	if dest == "" {
-		p.Paths[pin.Name] = source
-		return r.proveInPlace(ctx, req, *pin)
-	}
-	p.Paths[pin.Name] = typed
-	if filepath.IsAbs(typed) {
-		p.Paths[pin.Name] = dest
-	}
-	if err := makeRoom(dest, dir); err != nil {
+	if err := makeRoom(place.dest, w.dir); err != nil {
 		return err
 	}
-	// Outputs that lie inside a data set must not be written into the original: then the bytes are copied.
-	// So are they when the command starts a container itself: links would lead to paths that it does not mount.
-	asCopy := p.startsContainerItself() || slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
-		return o.Path != nil && strings.HasPrefix(p.place(*o.Path, dir)+string(filepath.Separator), dest+string(filepath.Separator))
-	})
-	return r.Datasets.PlaceDataset(ctx, *pin, req.At[pin.Name], dest, asCopy, r.Progress)
+	if r.reuse(ctx, w, place) {
+		return nil
+	}
+	if err := r.Datasets.PlaceDataset(ctx, *place.pin, req.At[place.pin.Name], place.dest, place.copy, r.Progress); err != nil || !place.copy {
+		return err
+	}
+	if !slices.Contains(w.marker.Copied, place.pin.Name) {
+		w.marker.Copied = append(w.marker.Copied, place.pin.Name)
+	}
+	return w.put(false)
 }
 
 func (r *Rerunner) proveInPlace(ctx context.Context, req Request, pin schema.DatasetPin) error {
@@ -205,34 +191,25 @@ func mkdirInside(path, dir string) error {
 	return nil
 }
 
-// placeOutput moves an output's place into the rerun's directory.
-func (p *Prepared) placeOutput(o *schema.Output, dir string) error {
-	if o.Path == nil {
-		return nil
+// makeWay makes the directories of the outputs and of the metrics.
+func (p *Prepared) makeWay(dir string) error {
+	written := map[string]*schema.Path{metricsName: p.Metrics}
+	for _, o := range p.Outputs {
+		written[o.Name] = o.Path
 	}
-	if p.chosen[o.Name] {
-		p.Paths[o.Name] = string(o.Path.Typed)
-		return nil
-	}
-	recorded := *o.Path
-	moved := recorded
-	typed := string(recorded.Typed)
-	at := p.place(recorded, dir)
-	if at == "" {
-		at = filepath.Join(dir, "outputs", o.Name, filepath.Base(typed))
-		p.Paths[o.Name] = at
-	} else {
-		p.Paths[o.Name] = typed
-		if filepath.IsAbs(typed) {
-			p.Paths[o.Name] = at
+	for name, path := range written {
+		if path == nil || p.chosen[name] { // what the user put elsewhere is the user's
+			continue
+		}
+		at := string(path.Located)
+		if err := mkdirInside(filepath.Dir(at), dir); err != nil {
+			return err
+		}
+		if err := dropLink(at); err != nil {
+			return err
 		}
 	}
-	moved.Located = schema.Text(at)
-	o.Path = &moved
-	if err := mkdirInside(filepath.Dir(at), dir); err != nil {
-		return err
-	}
-	return dropLink(at)
+	return nil
 }
 
 // dropLink removes a link that the restored code has where the run is to write: it could lead to the original's output.
@@ -241,29 +218,4 @@ func dropLink(at string) error {
 		return os.Remove(at)
 	}
 	return nil
-}
-
-func (p *Prepared) placeMetrics(dir string) error {
-	if p.Metrics == nil {
-		return nil
-	}
-	if p.chosen[metricsName] {
-		p.Paths[metricsName] = string(p.Metrics.Typed)
-		return nil
-	}
-	moved := *p.Metrics
-	at := p.place(*p.Metrics, dir)
-	p.Paths["metrics"] = string(moved.Typed)
-	if at == "" {
-		at = filepath.Join(dir, "outputs", "metrics", filepath.Base(string(moved.Typed)))
-		p.Paths["metrics"] = at
-	} else if filepath.IsAbs(string(moved.Typed)) {
-		p.Paths["metrics"] = at
-	}
-	moved.Located = schema.Text(at)
-	p.Metrics = &moved
-	if err := mkdirInside(filepath.Dir(at), dir); err != nil {
-		return err
-	}
-	return dropLink(at)
 }

@@ -1,251 +1,212 @@
 package rerun
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/runpin/runpin/schema"
 )
 
-// Tolerances say how far a metric may be off: by name, absolute or relative. A metric without one must be equal as text.
-type Tolerances struct {
-	Metrics map[string]Tolerance
+// Evidence is what may be looked at beside the two records when runs are judged. With the zero value nothing else is.
+type Evidence struct {
+	Blobs    schema.BlobSource // manifests of outputs and lists of packages
+	Files    bool              // the outputs themselves, where the records say they lie, once their digests are proved
+	Hasher   OutputHasher      // proves those that are directories
+	Commands CompareRunner     // runs the compare commands that the user gives; nil: none is run
+	Recorded bool              // also those that the records name
+	Dir      string            // where they run
 }
 
-// Tolerance is the largest accepted difference, absolute, or as a share of the original value.
-type Tolerance struct {
-	Absolute float64
-	Relative float64
+// Judge compares the outcome of a rerun with its original by the two records alone: [JudgeWith] without evidence.
+func Judge(old, new schema.Run, given Tolerances) schema.Verdict {
+	v, _ := JudgeWith(context.Background(), old, new, given, Evidence{})
+	return v
 }
 
-// ParseTolerance reads "1e-3" (absolute) or "1%" (relative).
-func ParseTolerance(s string) (Tolerance, error) {
-	number, percent := strings.CutSuffix(s, "%")
-	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || v < 0 || math.IsInf(v, 0) || math.IsNaN(v) {
-		return Tolerance{}, &schema.Error{Op: "rerun.tolerance", Kind: schema.Invalid, Subject: strconv.Quote(schema.Shorten(s, 80)), Err: fmt.Errorf("not a tolerance"), Hint: "write --tolerance loss=1e-3 or --tolerance loss=1%"}
+// JudgeWith compares the outcome of a rerun with its original. Identical needs every output equal bit for bit and every metric equal as text; equivalent needs a
+// tolerance, or a compare command, for what is not; a run without outputs and metrics cannot be compared. It fails only when ctx ends.
+func JudgeWith(ctx context.Context, old, new schema.Run, given Tolerances, evidence Evidence) (schema.Verdict, error) {
+	j := &judging{ctx: ctx, old: old, new: new, given: given, evidence: evidence}
+	v := j.judge()
+	if ctx.Err() != nil {
+		return schema.Verdict{}, &schema.Error{Op: "rerun.verdict", Kind: schema.Interrupted, Subject: "run " + new.ID.Short(), Err: errors.New("interrupted while its results were compared; there is no verdict"),
+			Hint: "`runpin verify " + new.ID.Short() + "` compares them"}
 	}
-	if percent {
-		return Tolerance{Relative: v / 100}, nil
+	v.Cause = sentence(v.Cause)
+	if n := len(v.Metrics); n > maxMetrics { // a verdict has to fit into a document
+		v.Metrics = slices.DeleteFunc(v.Metrics, func(m schema.MetricComparison) bool { return m.Result == schema.Identical })
+		v.Metrics = v.Metrics[:min(len(v.Metrics), maxMetrics)]
+		v.Unlisted = n - len(v.Metrics)
 	}
-	return Tolerance{Absolute: v}, nil
+	return v, nil
 }
 
-// Judge compares the outcome of a rerun with its original. It looks at the two records only. Identical needs every output equal bit for bit and every metric
-// equal as text; equivalent needs a tolerance for what is not; a run without outputs and metrics cannot be compared.
-func Judge(old, new schema.Run, tol Tolerances) schema.Verdict {
-	v := schema.Verdict{Against: old.ID}
-	if old.Fingerprint != "" && new.Fingerprint != "" {
-		same := old.Fingerprint == new.Fingerprint
+// JudgeOptions say how far a judgement may go.
+type JudgeOptions struct {
+	Commands bool   // run the compare commands that the records name: the user asked for something to be executed
+	Dir      string // where they run; "" for the current directory
+}
+
+// Judge is [JudgeWith] the store's blobs, the outputs where they lie and, if that is wanted, the compare commands.
+func (r *Rerunner) Judge(ctx context.Context, old, new schema.Run, given Tolerances, options JudgeOptions) (schema.Verdict, error) {
+	return JudgeWith(ctx, old, new, given, Evidence{Blobs: r.Blobs, Files: true, Hasher: r.Outputs, Commands: r.Compare, Recorded: options.Commands, Dir: options.Dir})
+}
+
+// maxMetrics bounds the metrics that a verdict lists.
+const maxMetrics = 5000
+
+// judging is one comparison under way.
+type judging struct {
+	ctx      context.Context
+	old, new schema.Run
+	given    Tolerances
+	evidence Evidence
+	listed   int // bytes of the names of files that the verdict lists
+}
+
+func (j *judging) judge() schema.Verdict {
+	v := schema.Verdict{Against: j.old.ID}
+	if j.old.Fingerprint != "" && j.new.Fingerprint != "" {
+		same := j.old.Fingerprint == j.new.Fingerprint
 		v.SameInputs = &same
 	}
 	cannot := func(format string, args ...any) schema.Verdict {
 		v.Result, v.Cause = schema.CannotBeCompared, fmt.Sprintf(format, args...)
 		return v
 	}
-	if !old.Status.Ended() {
-		return cannot("the original did not end: it is %s", old.Status)
+	for _, side := range j.sides() {
+		if !side.run.Status.Ended() {
+			return cannot("%s did not end: it is %s", side.who, side.run.Status)
+		}
 	}
-	if !new.Status.Ended() {
-		return cannot("the rerun did not end: it is %s", new.Status)
-	}
-	v.Outputs = compareOutputs(old, new)
-	v.Metrics = compareMetrics(old, new, tol)
-	for _, side := range []struct {
-		who string
-		run schema.Run
-	}{{"the original", old}, {"the rerun", new}} {
+	v.Outputs, v.Ignored = j.outputs()
+	v.Metrics = j.metrics()
+	for _, side := range j.sides() {
 		for _, d := range side.run.Drift {
 			return cannot("%s changed while %s used it: %s", d.Pin, side.who, d.Text)
 		}
 	}
-	if code(old) != code(new) {
-		v.Result, v.Cause = schema.Differs, fmt.Sprintf("the command ended with exit code %d; the original ended with %d", code(new), code(old))
+	if ends := [2]string{ending(j.old), ending(j.new)}; ends[0] != ends[1] {
+		v.Result, v.Cause = schema.Differs, fmt.Sprintf("the rerun %s; the original %s", ends[1], ends[0])
+		v.Cause += "; " + j.explain(&v)
 		return v
 	}
-	counts := map[schema.Result]int{}
-	for _, o := range v.Outputs {
-		counts[o.Result]++
-	}
-	metrics := map[schema.Result]int{}
-	for _, m := range v.Metrics {
-		metrics[m.Result]++
-	}
+	t := tallyOf(v)
 	switch {
-	case counts[schema.Differs] == 0 && metrics[schema.Differs] == 0 && metrics[schema.Equivalent] == 0:
-		if counts[schema.CannotBeCompared]+metrics[schema.CannotBeCompared] > 0 {
-			return cannot("%s", firstReason(v))
+	case len(t.different) > 0:
+		v.Result, v.Cause = schema.Differs, firstOf(t.different)
+		v.Cause += "; " + j.explain(&v)
+	case len(t.unknown) > 0:
+		return cannot("%s", firstOf(t.unknown))
+	case len(t.spoken) > 0 && len(t.near) == 0:
+		v.Result, v.Cause = schema.Equivalent, "the metrics are the same, and have a tolerance: they speak for what differs: "+firstOf(t.spoken)
+		v.Cause += "; " + j.explain(&v)
+	case len(t.near) > 0:
+		v.Result, v.Cause = schema.Equivalent, firstOf(t.near)
+		if len(t.spoken) > 0 {
+			v.Cause += "; the metrics speak for what differs: " + firstOf(t.spoken)
 		}
-		if counts[schema.Identical]+metrics[schema.Identical] == 0 {
-			return cannot("neither run declared an output or a metric")
-		}
+		v.Cause += "; " + j.explain(&v)
+	case t.identical > 0:
 		v.Result = schema.Identical
-	case tolerated(v.Metrics, tol) && metrics[schema.Differs] == 0 && allWritten(v.Outputs):
-		v.Result, v.Cause = schema.Equivalent, "the metrics agree within the tolerance that was given"
+	case len(v.Ignored) > 0:
+		return cannot("there is nothing to compare: output %s is not to be compared, and there are no metrics", strings.Join(v.Ignored, ", "))
 	default:
-		v.Result, v.Cause = schema.Differs, cause(old, new, v)
+		return cannot("neither run recorded an output or a metric: name them when recording, with --output and --metrics, or afterwards with `runpin finish`")
 	}
 	return v
 }
 
-// tolerated reports whether a tolerance that was given covers one of the metrics: only then can the metrics speak for outputs that differ.
-func tolerated(metrics []schema.MetricComparison, tol Tolerances) bool {
-	return slices.ContainsFunc(metrics, func(m schema.MetricComparison) bool { _, given := tol.Metrics[m.Name]; return given })
+type side struct {
+	who string
+	run schema.Run
 }
 
-// allWritten reports whether both runs wrote every output: what is missing is no matter of tolerance.
-func allWritten(outputs []schema.OutputComparison) bool {
-	return !slices.ContainsFunc(outputs, func(o schema.OutputComparison) bool {
-		return o.Result != schema.Identical && (o.Want == "" || o.Got == "")
-	})
+func (j *judging) sides() [2]side {
+	return [2]side{{"the original", j.old}, {"the rerun", j.new}}
 }
 
-func code(r schema.Run) int {
-	if r.ExitCode == nil {
-		return -1
+// ending says how a run ended, the same for runs that ended the same.
+func ending(r schema.Run) string {
+	switch {
+	case r.ExitCode == nil && r.Status == schema.Failed && r.Why != "":
+		return "failed: " + r.Why
+	case r.ExitCode == nil || r.Status == schema.Failed && *r.ExitCode == 0:
+		return string(r.Status)
+	default:
+		return fmt.Sprintf("ended with exit code %d", *r.ExitCode)
 	}
-	return *r.ExitCode
 }
 
-func compareOutputs(old, new schema.Run) []schema.OutputComparison {
-	byName := map[string]schema.Output{}
-	for _, o := range new.Outputs {
-		byName[o.Name] = o
+// tally sorts what was compared by how it came out.
+type tally struct {
+	identical                int
+	near, different, unknown []string
+	spoken                   []string // outputs that differ and for which metrics speak
+}
+
+func tallyOf(v schema.Verdict) tally {
+	var t tally
+	put := func(result schema.Result, text string) {
+		switch result {
+		case schema.Identical:
+			t.identical++
+		case schema.Equivalent:
+			t.near = append(t.near, text)
+		case schema.Differs:
+			t.different = append(t.different, text)
+		default:
+			t.unknown = append(t.unknown, text)
+		}
 	}
-	var out []schema.OutputComparison
-	for _, o := range old.Outputs {
-		n, found := byName[o.Name]
-		delete(byName, o.Name)
-		if o.Compare == "ignore" {
+	speak := metricsSpeak(v.Metrics)
+	for _, o := range v.Outputs {
+		text := "output " + outputName(o.Name, o.Rank) + ": " + o.Reason
+		// Weights are hardly ever equal to the bit. Where nothing was said about the output itself, metrics with a tolerance speak for it, if both runs wrote it.
+		if speak && o.Result == schema.Differs && o.Compare == "" && o.Want != "" && o.Got != "" {
+			t.spoken = append(t.spoken, text)
 			continue
 		}
-		out = append(out, compareOutput(o, n, found))
+		put(o.Result, text)
 	}
-	for _, n := range new.Outputs {
-		if _, extra := byName[n.Name]; extra && n.Compare != "ignore" {
-			out = append(out, schema.OutputComparison{Name: n.Name, Result: schema.Differs, Got: n.Identity(), Reason: "the original has no such output"})
-		}
+	for _, m := range v.Metrics {
+		put(m.Result, "metric "+m.Name+": "+m.Reason)
 	}
-	return out
+	return t
 }
 
-func compareOutput(o, n schema.Output, found bool) schema.OutputComparison {
-	c := schema.OutputComparison{Name: o.Name, Want: o.Identity(), Got: n.Identity()}
-	switch {
-	case !found:
-		c.Result, c.Reason = schema.Differs, "the rerun has no such output"
-	case o.Stale:
-		c.Result, c.Reason = schema.CannotBeCompared, "the original did not write it: it was there before"
-	case n.Stale:
-		c.Result, c.Reason = schema.CannotBeCompared, "the rerun did not write it: it was there before"
-	case o.Missing && n.Missing:
-		c.Result, c.Reason = schema.CannotBeCompared, "neither run wrote it"
-	case o.Missing:
-		c.Result, c.Reason = schema.Differs, "the original did not write it"
-	case n.Missing:
-		c.Result, c.Reason = schema.Differs, "the rerun did not write it"
-	case c.Want == "" || c.Got == "":
-		c.Result, c.Reason = schema.CannotBeCompared, "its digest is not known"
-	case c.Want != c.Got:
-		c.Result, c.Reason = schema.Differs, "its content differs"
-	case o.SidecarDigest != n.SidecarDigest:
-		c.Result, c.Reason = schema.Differs, "the content is equal; links, empty directories or executable bits differ"
+// metricsSpeak reports whether the metrics can speak for outputs that differ: one of them has a tolerance, and all agree.
+func metricsSpeak(metrics []schema.MetricComparison) bool {
+	return slices.ContainsFunc(metrics, func(m schema.MetricComparison) bool { return m.Tolerance != "" }) &&
+		!slices.ContainsFunc(metrics, func(m schema.MetricComparison) bool {
+			return m.Result == schema.Differs || m.Result == schema.CannotBeCompared
+		})
+}
+
+func outputName(name string, rank *int) string {
+	if rank != nil {
+		return fmt.Sprintf("%s of rank %d", name, *rank)
+	}
+	return name
+}
+
+func firstOf(texts []string) string {
+	switch n := len(texts) - 1; n {
+	case 0:
+		return texts[0]
+	case 1:
+		return texts[0] + " (and one more)"
 	default:
-		c.Result = schema.Identical
+		return fmt.Sprintf("%s (and %d more)", texts[0], n)
 	}
-	return c
 }
 
-func compareMetrics(old, new schema.Run, tol Tolerances) []schema.MetricComparison {
-	var names []string
-	for name := range old.Metrics {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var out []schema.MetricComparison
-	for _, name := range names {
-		want := old.Metrics[name]
-		got, found := new.Metrics[name]
-		c := schema.MetricComparison{Name: name, Want: want, Got: got}
-		t, tolerated := tol.Metrics[name]
-		switch {
-		case !found:
-			c.Result, c.Reason = schema.Differs, "the rerun has no such metric"
-		case want == got:
-			c.Result = schema.Identical
-		case tolerated && within(string(want), string(got), t):
-			c.Result = schema.Equivalent
-		default:
-			c.Result, c.Reason = schema.Differs, "its value differs"
-		}
-		out = append(out, c)
-	}
-	for _, name := range slices.Sorted(maps.Keys(new.Metrics)) {
-		if _, known := old.Metrics[name]; !known {
-			out = append(out, schema.MetricComparison{Name: name, Result: schema.Differs, Got: new.Metrics[name], Reason: "the original has no such metric"})
-		}
-	}
-	return out
-}
+// maxSentence bounds a sentence of a verdict: names in it come from records and repositories.
+const maxSentence = 2000
 
-func within(want, got string, t Tolerance) bool {
-	a, errA := strconv.ParseFloat(want, 64)
-	b, errB := strconv.ParseFloat(got, 64)
-	if errA != nil || errB != nil {
-		return false
-	}
-	if math.IsNaN(a) && math.IsNaN(b) {
-		return true
-	}
-	return math.Abs(a-b) <= max(t.Absolute, t.Relative*math.Abs(a))
-}
-
-func firstReason(v schema.Verdict) string {
-	for _, o := range v.Outputs {
-		if o.Result == schema.CannotBeCompared {
-			return "output " + o.Name + ": " + o.Reason
-		}
-	}
-	return "there is nothing to compare"
-}
-
-// cause names the first thing that explains a different result: a relaxation by the user, drift, an input, the machine, or the program itself.
-func cause(old, new schema.Run, v schema.Verdict) string {
-	if len(new.Relaxed) > 0 && new.Relaxed[0].Code == "set" {
-		return fmt.Sprintf("%s was %s", new.Relaxed[0].Subject, new.Relaxed[0].Text)
-	}
-	what := "the metrics differ"
-	for _, o := range v.Outputs {
-		if o.Result == schema.Differs {
-			what = "output " + o.Name + ": " + o.Reason
-			break
-		}
-	}
-	if c, err := schema.Compare(old, new, nil); err == nil {
-		for _, d := range c.Differences {
-			if d.Class == schema.ClassMust && d.Subject != "outputs" && d.Subject != "metrics" {
-				return what + "; the first difference between the runs: " + d.Text
-			}
-		}
-	}
-	for _, o := range old.Outputs {
-		for _, r := range o.Reasons {
-			if r.Code == "existed-before" {
-				return what + "; output " + o.Name + " existed before the original ran, which may have read it"
-			}
-		}
-	}
-	for _, r := range old.Reasons {
-		if r.Code == "code-edited" || r.Code == "stdin-unrecorded" {
-			return what + "; of the original it is known that " + r.Text
-		}
-	}
-	if v.SameInputs != nil && *v.SameInputs {
-		return what + " although all recorded inputs are the same: the program is not deterministic, or it depends on something that is not recorded"
-	}
-	return what
+func sentence(s string) string {
+	return schema.Shorten(strings.ToValidUTF8(s, "\ufffd"), maxSentence)
 }

@@ -187,6 +187,9 @@ func (c *comparing) items(subject, field string, class Class, input bool, noun s
 // phrase says a difference in words. Values are cut for the sentence only; A and B keep them whole.
 func phrase(subject, field string, a, b Text) string {
 	what := subject + ": " + strings.ReplaceAll(field, "_", " ")
+	if subject == "params" || subject == "variables" || subject == "metrics" || subject == "outputs" || strings.HasPrefix(field, "variable ") {
+		what = subject + ": " + field // a name that somebody else gave
+	}
 	switch {
 	case a == "":
 		return what + " is " + quote(b) + " in the second run only"

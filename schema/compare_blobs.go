@@ -3,6 +3,7 @@ package schema
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -125,31 +126,56 @@ func (m *manifestReader) next() (bool, error) {
 	return true, nil
 }
 
-// manifests lists the files in which two data sets differ. Both manifests are read once, side by side; memory does not grow with them.
-func (c *comparing) manifests(subject string, a, b DatasetPin) {
-	if c.blobs == nil || a.Manifest == nil || b.Manifest == nil {
+// manifestRef is a manifest and how it is written.
+type manifestRef struct {
+	blob *BlobRef
+	kind string
+}
+
+// manifests lists the files in which two data sets, or two outputs, differ. Both manifests are read once, side by side; memory does not grow with them.
+func (c *comparing) manifests(subject, field string, class Class, input bool, of [2]manifestRef) {
+	a, b := of[0], of[1]
+	if c.blobs == nil || a.blob == nil || b.blob == nil {
 		return
 	}
-	if a.DigestKind != b.DigestKind {
+	if a.kind != b.kind {
 		c.reason("not-compared", subject, "the manifests of "+subject+" are written differently and were not compared file by file")
 		return
 	}
-	ra := c.open(subject, a.Manifest, maxManifestBytes)
+	ra := c.open(subject, a.blob, maxManifestBytes)
 	if ra == nil {
 		return
 	}
 	defer ra.Close()
-	rb := c.open(subject, b.Manifest, maxManifestBytes)
+	rb := c.open(subject, b.blob, maxManifestBytes)
 	if rb == nil {
 		return
 	}
 	defer rb.Close()
-	items, more, err := mergeManifests(io.LimitReader(ra, maxManifestBytes), io.LimitReader(rb, maxManifestBytes), a.DigestKind == DirHashEscaped)
+	items, more, err := mergeManifests(io.LimitReader(ra, maxManifestBytes), io.LimitReader(rb, maxManifestBytes), a.kind == DirHashEscaped)
 	if err != nil {
 		c.reason("blob-unread", subject, fmt.Sprintf("the manifests of %s cannot be compared: %v", subject, err))
 		return
 	}
-	c.items(subject, "files", ClassMust, true, "file", items, more)
+	c.items(subject, field, class, input, "file", items, more)
+}
+
+// DifferentFiles lists the files in which two directories differ, by their manifests, which are read once, side by side. digestKind is of both. A manifest that
+// cannot be read is an error.
+func DifferentFiles(ctx context.Context, a, b BlobRef, digestKind string, blobs BlobSource) (items []DifferenceItem, more int, err error) {
+	var open [2]io.Reader
+	for i, ref := range []BlobRef{a, b} {
+		if ref.Bytes > maxManifestBytes {
+			return nil, 0, fmt.Errorf("a manifest has %d bytes, at most %d are read", ref.Bytes, maxManifestBytes)
+		}
+		r, err := blobs.OpenBlob(ctx, ref)
+		if err != nil {
+			return nil, 0, fmt.Errorf("a manifest could not be read: %w", err)
+		}
+		defer r.Close()
+		open[i] = io.LimitReader(r, maxManifestBytes)
+	}
+	return mergeManifests(open[0], open[1], digestKind == DirHashEscaped)
 }
 
 func mergeManifests(a, b io.Reader, escaped bool) (items []DifferenceItem, more int, err error) {

@@ -158,3 +158,21 @@ func FuzzDecodeChanges(f *testing.F) {
 		}
 	})
 }
+
+// Outputs that are directories are compared file by file too.
+func TestCompareOutputFiles(t *testing.T) {
+	blobs := memoryBlobs{}
+	a := comparableFixture(t)
+	b := cloneRun(t, a)
+	line := func(c, path string) string { return strings.Repeat(c, 64) + "  " + path + "\n" }
+	for i, r := range []*Run{&a, &b} {
+		o := &r.Outputs[0]
+		o.Directory, o.FileDigest, o.ContentDigest, o.DigestKind = true, "", fixedDigest([]string{"c", "d"}[i]), DirHash
+		o.Manifest = blobs.put(BlobManifest, line("1", "a")+line([]string{"2", "3"}[i], "b"))
+	}
+	c := compared(t, a, b, blobs)
+	last := c.Differences[len(c.Differences)-1]
+	if last.Subject != "outputs" || last.Class != ClassOutcome || last.Input || len(last.Items) != 1 || last.Items[0].Name != "b" || !c.SameInputs {
+		t.Errorf("%s", lines(c))
+	}
+}

@@ -136,7 +136,7 @@ func (c *comparing) dataset(subject string, a, b DatasetPin) {
 	case a.ContentDigest != "" && b.ContentDigest != "" && a.ContentDigest != b.ContentDigest:
 		c.add(Difference{Subject: subject, Field: "content_digest", Class: ClassMust, Input: true, A: Text(a.ContentDigest), B: Text(b.ContentDigest),
 			Text: fmt.Sprintf("%s: the data differ: %s had %s in %d files and %s has %s in %d files", subject, quote(a.URI), sizeText(a.Bytes), a.Files, quote(b.URI), sizeText(b.Bytes), b.Files)})
-		c.manifests(subject, a, b)
+		c.manifests(subject, "files", ClassMust, true, [2]manifestRef{{a.Manifest, a.DigestKind}, {b.Manifest, b.DigestKind}})
 	case a.ContentDigest != "" && b.ContentDigest != "":
 		if !bothContent {
 			c.equalAsDeclared(subject, a, b)

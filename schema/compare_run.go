@@ -101,7 +101,7 @@ func (c *comparing) mapValues(subject string, a, b map[string]Text, class func(s
 		case sameNumber(x, y):
 			d.Class, d.Text = ClassNoise, d.Text+": the same number, written differently"
 		default:
-			d.Delta = delta(x, y)
+			d.Delta = Delta(x, y)
 		}
 		c.add(d)
 	}
@@ -149,7 +149,10 @@ func (c *comparing) outcome() {
 	}
 	a, b := outputs(c.a), outputs(c.b)
 	for _, name := range keysOf(a, b) {
-		c.differ("outputs", name, ClassOutcome, false, a[name].result(), b[name].result())
+		x, y := a[name], b[name]
+		if c.differ("outputs", name, ClassOutcome, false, x.result(), y.result()) && x.Directory && y.Directory {
+			c.manifests("outputs", name, ClassOutcome, false, [2]manifestRef{{x.Manifest, x.DigestKind}, {y.Manifest, y.DigestKind}})
+		}
 	}
 	for _, k := range keysOf(c.a.Metrics, c.b.Metrics) {
 		x, inA := c.a.Metrics[k]
@@ -159,7 +162,7 @@ func (c *comparing) outcome() {
 		}
 		d := Difference{Subject: "metrics", Field: k, Class: ClassOutcome, A: x, B: y, Text: phrase("metrics", k, x, y)}
 		if inA && inB {
-			if d.Delta = delta(x, y); d.Delta != "" {
+			if d.Delta = Delta(x, y); d.Delta != "" {
 				d.Text += " (" + d.Delta + ")"
 			}
 		}
@@ -197,8 +200,8 @@ func sameNumber(a, b Text) bool {
 	return okX && okY && x.Cmp(y) == 0
 }
 
-// delta gives b less a and the relative change, or "" where either is no number.
-func delta(a, b Text) string {
+// Delta gives b less a and the relative change, or "" where either is no number.
+func Delta(a, b Text) string {
 	x, okX := number(a)
 	y, okY := number(b)
 	if !okX || !okY {

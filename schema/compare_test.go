@@ -119,7 +119,7 @@ noise | image:image: tag was 1.4 and is 1.5
 		"driver new":     {func(r *Run) { r.Environments[0].GPUDriver = "560.1" }, "must | environment: gpu driver major was 550 and is 560\nlikely | environment: gpu driver was 550.90.07 and is 560.1\n", ""},
 		"kernel":         {func(r *Run) { r.Environments[0].OS.Kernel = "6.2" }, "likely | environment: kernel was 6.1.0-25-amd64 and is 6.2\n", ""},
 		"node":           {func(r *Run) { r.Environments[0].Node = "node-9" }, "noise | environment: node was node-1 and is node-9\n", "The inputs are the same"},
-		"threads":        {func(r *Run) { r.Environments[0].Variables["OMP_NUM_THREADS"] = "4" }, "must | environment: variable OMP NUM THREADS was 8 and is 4\n", ""},
+		"threads":        {func(r *Run) { r.Environments[0].Variables["OMP_NUM_THREADS"] = "4" }, "must | environment: variable OMP_NUM_THREADS was 8 and is 4\n", ""},
 		"a fact":         {func(r *Run) { r.Environments[0].Facts["glibc"] = "2.40" }, "likely | environment: glibc was 2.36 and is 2.40\n", ""},
 		"lock file":      {func(r *Run) { r.Environments[0].LockFiles[0].Digest = fixedDigest("f") }, "likely | environment: 1 lock file differs: uv.lock changed\n", ""},
 		"packages":       {func(r *Run) { r.Environments[0].Interpreter.Packages.Digest = fixedDigest("f") }, "likely | packages: the installed packages differ (2 and 2)\n", ""},
@@ -242,7 +242,7 @@ func TestDelta(t *testing.T) {
 		{"1", "2", "+1 (+100%)"}, {"0.1", "0.3", "+0.2 (+200%)"}, {"0", "5", "+5"}, {"-1", "-2", "-1 (-100%)"}, {"9007199254740993", "9007199254740992", "-1 (-1.11e-14%)"},
 		{"1e-3", "0.002", "+0.001 (+100%)"}, {"NaN", "1", ""}, {"1", "+Inf", ""}, {"x", "1", ""}, {"", "1", ""}, {"1e999999999", "1", ""}, {"1e-999999999", "1", ""}, {"0x10", "1", ""}, {"1_0", "1", ""}, {"1/3", "1", ""},
 	} {
-		if got := delta(test.a, test.b); got != test.want {
+		if got := Delta(test.a, test.b); got != test.want {
 			t.Errorf("%s → %s: %q, want %q", test.a, test.b, got, test.want)
 		}
 	}

@@ -40,7 +40,8 @@ type Plan struct {
 	Variables       map[string]Text `json:"variables,omitempty"` // chosen environment variables that can determine the result
 	DeclaredOutputs []Output        `json:"declared_outputs,omitempty"`
 	MetricsFile     *Path           `json:"metrics_file,omitempty"`
-	Relaxed         []Reason        `json:"relaxed,omitempty"` // of a rerun: where the user asked for something else than what was recorded
+	Tolerances      map[string]Text `json:"tolerances,omitempty"` // by metric: how far a rerun's may be off, as an amount ("0.001") or as a share of the original's ("1%")
+	Relaxed         []Reason        `json:"relaxed,omitempty"`    // of a rerun: where the user asked for something else than what was recorded
 	Withheld        []Withheld      `json:"withheld,omitempty"`
 	Reasons         []Reason        `json:"reasons,omitempty"`
 	Recorder        string          `json:"recorder"` // "runpin 0.1.0"
@@ -160,11 +161,14 @@ type Output struct {
 	Bytes         int64    `json:"bytes,omitempty"`
 	Files         int64    `json:"files,omitempty"`
 	Manifest      *BlobRef `json:"manifest,omitempty"`
-	Compare       string   `json:"compare,omitempty"` // exact (the default), ignore, tolerance, command
-	Missing       bool     `json:"missing,omitempty"` // it did not exist at the end
-	Stale         bool     `json:"stale,omitempty"`   // it existed before and the run did not write it
-	Rank          *int     `json:"rank,omitempty"`
-	Reasons       []Reason `json:"reasons,omitempty"`
+	Compare       string   `json:"compare,omitempty"`   // how it is compared with a rerun's: exact, ignore, tolerance, command; absent: exact, unless metrics with a tolerance speak for it
+	Tolerance     Text     `json:"tolerance,omitempty"` // of compare mode tolerance: how far each number may be off; absent: not at all
+	// CompareCommand is the argv of compare mode command, with {original} and {rerun} for the two paths.
+	CompareCommand []Text   `json:"compare_command,omitempty"`
+	Missing        bool     `json:"missing,omitempty"` // it did not exist at the end
+	Stale          bool     `json:"stale,omitempty"`   // it existed before and the run did not write it
+	Rank           *int     `json:"rank,omitempty"`
+	Reasons        []Reason `json:"reasons,omitempty"`
 }
 
 // Identity gives the digest by which two outputs are compared: a single file's own, else the content digest; "" when there is none.
@@ -186,33 +190,45 @@ const (
 	CannotBeCompared Result = "not-comparable"
 )
 
-// Verdict says whether a run gave the same result as another, and if not, the first cause found.
+// Verdict says whether a run gave the same result as another, and if not, what explains it.
 type Verdict struct {
 	Result     Result             `json:"result"`
 	Against    RunID              `json:"against"`
-	Cause      string             `json:"cause,omitempty"`       // one sentence
+	Cause      string             `json:"cause,omitempty"`       // one sentence: what is not identical, and what explains it first
 	SameInputs *bool              `json:"same_inputs,omitempty"` // equal fingerprints; absent when either has none
+	Suspects   []Difference       `json:"suspects,omitempty"`    // what differs between the two runs and could explain another result, most consequential first; the first run is the original
+	More       int                `json:"more,omitempty"`        // suspects that are not listed; the comparison of the two runs has all
 	Outputs    []OutputComparison `json:"outputs,omitempty"`
 	Metrics    []MetricComparison `json:"metrics,omitempty"`
+	Unlisted   int                `json:"unlisted,omitempty"` // metrics that are not listed, of very many: the identical ones first
+	Ignored    []string           `json:"ignored,omitempty"`  // outputs that were not to be compared
 	At         Time               `json:"at,omitzero"`
 }
 
 // OutputComparison is one output of a [Verdict].
 type OutputComparison struct {
-	Name   string `json:"name"`
-	Result Result `json:"result"`
-	Want   Digest `json:"want,omitempty"`
-	Got    Digest `json:"got,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Name      string           `json:"name"`
+	Rank      *int             `json:"rank,omitempty"`
+	Result    Result           `json:"result"`
+	Want      Digest           `json:"want,omitempty"`
+	Got       Digest           `json:"got,omitempty"`
+	Reason    string           `json:"reason,omitempty"`
+	Compare   string           `json:"compare,omitempty"`   // how it was to be compared, when that was said
+	Tolerance Text             `json:"tolerance,omitempty"` // that was used
+	Command   []Text           `json:"command,omitempty"`   // that was to compare it
+	Files     []DifferenceItem `json:"files,omitempty"`     // of a directory: those that differ, with their digests
+	More      int              `json:"more,omitempty"`      // files that are not listed
 }
 
 // MetricComparison is one metric of a [Verdict].
 type MetricComparison struct {
-	Name   string `json:"name"`
-	Result Result `json:"result"`
-	Want   Text   `json:"want,omitempty"`
-	Got    Text   `json:"got,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Name      string `json:"name"`
+	Result    Result `json:"result"`
+	Want      Text   `json:"want,omitempty"`
+	Got       Text   `json:"got,omitempty"`
+	Delta     string `json:"delta,omitempty"`     // got less want: "+0.01 (+4%)"
+	Tolerance Text   `json:"tolerance,omitempty"` // that was used
+	Reason    string `json:"reason,omitempty"`
 }
 
 // Withheld says that something was kept out of the record because it holds, or may hold, a secret. What is "argument", "variable",

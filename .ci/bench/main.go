@@ -45,6 +45,7 @@ var rows = []row{
 	{"start", startRow},
 	{"record", recordRow},
 	{"rerun", rerunRow},
+	{"check", checkRow},
 	{"pin", pinRow},
 	{"pin-locked", pinLockedRow},
 	{"git-9k", func(ctx context.Context, b *bench) error { return gitRow(ctx, b, b.size(9_000, 2_000)) }},

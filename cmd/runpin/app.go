@@ -19,14 +19,18 @@ import (
 
 // run is the whole program but the process: it parses args, does what they say and gives the exit code.
 func run(ctx context.Context, args []string, env *Env) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, ends...)
 	defer stop()
 	app := newApp(env)
 	argv, rest, err := permute(app, args)
 	asJSON := wantsJSON(argv)
 	if err == nil {
 		app.Metadata["rest"] = rest
-		err = app.RunContext(ctx, argv)
+		err = dispatch(ctx, app, argv)
 	}
 	if err == nil {
 		return exitOK
@@ -53,18 +57,16 @@ func usageError(hint, format string, args ...any) error {
 
 func newApp(env *Env) *cli.App {
 	app := &cli.App{
-		Name:                   "runpin",
-		Usage:                  "records exactly what a training run used, and runs it again, exactly",
-		Description:            "Tags move, branches are force-pushed, data sets are edited in place, registries collect garbage.\nDigests, commits and content hashes do not move. runpin keeps both.",
-		Version:                version,
-		HideVersion:            true,
-		UseShortOptionHandling: false,
-		Writer:                 env.Out,
-		ErrWriter:              env.Err,
-		Metadata:               map[string]any{},
+		Name:        "runpin",
+		Usage:       "records exactly what a training run used, and runs it again, exactly",
+		Description: "Tags move, branches are force-pushed, data sets are edited in place, registries collect garbage.\nDigests, commits and content hashes do not move. runpin keeps both.",
+		Version:     version,
+		Writer:      env.Out,
+		ErrWriter:   env.Err,
+		Metadata:    map[string]any{},
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "store", Usage: "where runs are kept: `PATH` of a database, spool:DIR, or https://HOST", EnvVars: []string{"RUNPIN_STORE"}},
-			cli.HelpFlag, // the library leaves it out where a command is called help
+			cli.HelpFlag, // its place in the reference
 			&cli.StringFlag{Name: "color", Usage: "`WHEN` to use colour: auto, always, never", Value: "auto", EnvVars: []string{"RUNPIN_COLOR"}},
 		},
 		Before: func(c *cli.Context) error {
@@ -89,30 +91,23 @@ func newApp(env *Env) *cli.App {
 	return app
 }
 
-// harden makes urfave/cli v2 behave like the contract of DESIGN §5; each line answers a measured surprise of the library (STYLE, facts):
-// it exits by itself, prints usage errors of sub-commands to stdout, splits values at commas, and takes an unknown word for a help topic.
+// harden gives every command what the contract of DESIGN §5 asks of it: a usage error says where help is, and a group refuses a word that it does not know.
 func harden(app *cli.App) {
-	app.ExitErrHandler = func(*cli.Context, error) {}
-	app.DisableSliceFlagSeparator = true
-	app.HideHelpCommand = true
-	app.EnableBashCompletion = false
 	onUsage := func(c *cli.Context, err error, _ bool) error {
-		path := strings.TrimPrefix(c.Command.FullName(), "runpin")
-		return usageError("runpin "+strings.TrimSpace(path+" --help"), "%s", err)
+		return usageError(c.Command.HelpName+" --help", "%s", err)
 	}
 	app.OnUsageError = onUsage
 	app.Action = func(c *cli.Context) error {
 		if c.Args().Present() {
 			return unknownWord(app.Commands, "", c.Args().First())
 		}
-		return cli.ShowAppHelp(c)
+		return printHelp(app.Writer, c.Command)
 	}
 	var walk func(commands []*cli.Command, path string)
 	walk = func(commands []*cli.Command, path string) {
 		for _, cmd := range commands {
 			full := strings.TrimSpace(path + " " + cmd.Name)
 			cmd.OnUsageError = onUsage
-			cmd.HideHelpCommand = true
 			if len(cmd.Subcommands) > 0 && cmd.Action == nil {
 				group := cmd
 				cmd.Action = func(c *cli.Context) error {
@@ -290,7 +285,7 @@ func restOf(c *cli.Context) ([]string, bool) {
 func arguments(c *cli.Context, min, max int, what string) ([]string, error) {
 	rest, _ := restOf(c)
 	args := append(c.Args().Slice(), rest...)
-	hint := "runpin " + c.Command.FullName() + " --help"
+	hint := c.Command.HelpName + " --help"
 	if len(args) < min {
 		return nil, usageError(hint, "give %s", what)
 	}

@@ -194,7 +194,7 @@ func completion(app *cli.App, shell string) (string, error) {
 		}
 		b.WriteString("  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n  [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$cur\"))\n}\ncomplete -o filenames -F _runpin runpin\n")
 	case "fish":
-		return app.ToFishCompletion()
+		return fishCompletion(app), nil
 	default:
 		return "", &schema.Error{Op: "completion", Kind: schema.Invalid, Err: fmt.Errorf("no completions for %q", shell), Hint: "use bash, zsh or fish"}
 	}

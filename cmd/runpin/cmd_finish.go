@@ -72,7 +72,8 @@ func runFinish(ctx context.Context, c *cli.Context, w *wiring, run schema.Run) e
 	if err != nil {
 		return err
 	}
-	event, blobs, err := finishOutputs(ctx, c, w)
+	event, blobs, done, err := finishOutputs(ctx, c, w)
+	defer done()
 	if err != nil {
 		return err
 	}
@@ -217,39 +218,39 @@ func finishObserved(ctx context.Context, c *cli.Context, w *wiring, run schema.R
 	return w.collect(ctx, where, kubernetes.Tries(own), docs, onceInterval)
 }
 
-func finishOutputs(ctx context.Context, c *cli.Context, w *wiring) (schema.OutputEvent, []schema.Blob, error) {
-	event := schema.OutputEvent{Metrics: map[string]schema.Text{}}
+func finishOutputs(ctx context.Context, c *cli.Context, w *wiring) (event schema.OutputEvent, blobs []schema.Blob, done func(), err error) {
+	event, done = schema.OutputEvent{Metrics: map[string]schema.Text{}}, func() {}
 	dir, err := filepath.Abs(".")
 	if err != nil {
-		return event, nil, err
+		return event, nil, done, err
 	}
 	var refs []recorder.OutputRef
 	for _, s := range c.StringSlice("output") {
 		name, uri, err := named(s, nameFromPath)
 		if err != nil {
-			return event, nil, err
+			return event, nil, done, err
 		}
 		refs = append(refs, recorder.OutputRef{Name: name, URI: uri})
 	}
-	outputs, blobs, err := w.recorder.HashOutputs(ctx, refs, dir)
+	outputs, blobs, done, err := w.recorder.HashOutputs(ctx, refs, dir)
 	if err != nil {
-		return event, nil, err
+		return event, nil, done, err
 	}
 	event.Outputs = outputs
 	if path := c.String("metrics"); path != "" {
 		data, err := readSmall(path, 1<<20)
 		if err != nil {
-			return event, nil, usageError("", "--metrics %s: %v", path, err)
+			return event, nil, done, usageError("", "--metrics %s: %v", path, err)
 		}
 		metrics, err := process.ParseMetrics(data, filepath.Base(path))
 		if err != nil {
-			return event, nil, err
+			return event, nil, done, err
 		}
 		event.Metrics = metrics
 	}
 	given, err := keyValues("metric", c.StringSlice("metric"))
 	if err != nil {
-		return event, nil, err
+		return event, nil, done, err
 	}
 	for k, v := range given {
 		if event.Metrics == nil {
@@ -257,5 +258,5 @@ func finishOutputs(ctx context.Context, c *cli.Context, w *wiring) (schema.Outpu
 		}
 		event.Metrics[k] = schema.Text(v)
 	}
-	return event, blobs, nil
+	return event, blobs, done, nil
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/runpin/runpin/schema"
+	"github.com/runpin/runpin/store"
 )
 
 func listCommand(env *Env) *cli.Command {
@@ -26,6 +29,7 @@ func listCommand(env *Env) *cli.Command {
 			&cli.StringSliceFlag{Name: "metric", Usage: "with a metric `'K<V'` (<, <=, =, >=, >)"},
 			&cli.StringSliceFlag{Name: "label", Usage: "with the label `K=V`"},
 			&cli.StringFlag{Name: "same-as", Usage: "with the same inputs as `RUN`"},
+			&cli.StringFlag{Name: "verdict", Usage: "whose verdict is `RESULT`: identical, equivalent, different, not-comparable"},
 			&cli.StringFlag{Name: "parent", Usage: "that are steps or members of `RUN`"},
 			&cli.StringFlag{Name: "since", Usage: "created at or after `TIME`, like 2026-11-23 or 7d"},
 			&cli.StringFlag{Name: "sort", Usage: "by `KEY`: created, started, finished, name, param:K, metric:K; a leading - turns it round"},
@@ -46,7 +50,7 @@ func listCommand(env *Env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			runs, err := w.store.List(c.Context, filter)
+			runs, err := w.listByVerdict(c.Context, filter, schema.Result(c.String("verdict")))
 			if err != nil {
 				return err
 			}
@@ -73,16 +77,62 @@ func (e *Env) showList(runs []schema.Run, quiet, asJSON bool) error {
 		}
 		return nil
 	}
+	header := []string{"RUN", "STATUS", "CREATED", "NAME", "USED", "OUTCOME"}
+	judged := slices.ContainsFunc(runs, func(r schema.Run) bool { return r.Verdict != nil })
+	if judged {
+		header = append(header, "VERDICT")
+	}
 	var rows [][]string
 	for _, run := range runs {
 		id := string(run.ID)
 		if e.OutTTY {
 			id = run.ID.Short()
 		}
-		rows = append(rows, []string{id, string(run.Status), e.when(run.Created), run.Name, e.listInputs(run), e.listOutcome(run)})
+		row := []string{id, string(run.Status), e.when(run.Created), run.Name, e.listInputs(run), e.listOutcome(run)}
+		if judged {
+			row = append(row, listVerdict(run))
+		}
+		rows = append(rows, row)
 	}
-	e.table([]string{"RUN", "STATUS", "CREATED", "NAME", "USED", "OUTCOME"}, rows)
+	e.table(header, rows)
 	return nil
+}
+
+func listVerdict(run schema.Run) string {
+	if run.Verdict == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s to %s", run.Verdict.Result, run.Verdict.Against.Short())
+}
+
+// listByVerdict lists the runs whose verdict is result, or all where that is "". No index holds verdicts: runs are read page by page until there are enough.
+func (w *wiring) listByVerdict(ctx context.Context, filter store.Filter, result schema.Result) ([]schema.Run, error) {
+	if result == "" {
+		return w.store.List(ctx, filter)
+	}
+	if !slices.Contains([]schema.Result{schema.Identical, schema.Equivalent, schema.Differs, schema.CannotBeCompared}, result) {
+		return nil, usageError("one of identical, equivalent, different, not-comparable", "--verdict %q", string(result))
+	}
+	const page = 500
+	var found []schema.Run
+	for wanted := filter.Limit; ; filter.Offset += page {
+		filter.Limit = page
+		runs, err := w.store.List(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		for _, run := range runs {
+			if run.Verdict != nil && run.Verdict.Result == result {
+				found = append(found, run)
+			}
+			if wanted > 0 && len(found) == wanted {
+				return found, nil
+			}
+		}
+		if len(runs) < page {
+			return found, nil
+		}
+	}
 }
 
 func (e *Env) listInputs(run schema.Run) string {
@@ -107,9 +157,6 @@ func (e *Env) listInputs(run schema.Run) string {
 }
 
 func (e *Env) listOutcome(run schema.Run) string {
-	if run.Verdict != nil {
-		return fmt.Sprintf("%s to %s", run.Verdict.Result, run.Verdict.Against.Short())
-	}
 	var parts []string
 	for _, k := range sortedKeys(run.Metrics) {
 		if len(parts) == 3 {

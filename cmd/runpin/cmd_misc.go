@@ -93,7 +93,7 @@ func helpCommand(env *Env) *cli.Command {
 				return err
 			}
 			if len(args) == 0 {
-				return cli.ShowAppHelp(c)
+				return printHelp(env.Out, rootCommand(c.App))
 			}
 			if text, ok := topics()[args[0]]; ok {
 				fmt.Fprintln(env.Out, text)
@@ -116,8 +116,7 @@ func helpCommand(env *Env) *cli.Command {
 }
 
 func runHelp(env *Env, c *cli.Context, args []string) error {
-	app := newApp(env)
-	return app.RunContext(c.Context, append(append([]string{"runpin"}, args...), "--help"))
+	return helpBelow(c.App, rootCommand(newApp(env)), args)
 }
 
 func topicNames() []string {
@@ -143,6 +142,7 @@ func topics() map[string]string {
   RUNPIN_CA_FILE         certificates to trust for such a store, instead of the system's
   RUNPIN_INSECURE_STORE  1: a store over http:// on another machine will do
   RUNPIN_MLFLOW          off: do not tell MLflow's client of the run, and do not read back what it logged
+  RUNPIN_COMPARE_TIMEOUT how long a command that compares outputs may take (default 10m)
   RUNPIN_BUSY_TIMEOUT    how long to wait for a store that another process has locked (default 30s)
   XDG_DATA_HOME          the default store is runpin/runpin.db below it
   XDG_CACHE_HOME         caches, and the directories of reruns, are below it
@@ -170,6 +170,8 @@ Looked for in the working directory and upward. A flag beats a variable beats th
   dataset: {train: data/train}
   model: {base: models/base}
   output: {model: out/model.pt}
+  tolerance: {loss: 1e-3, accuracy: 1%}   # of metrics
+  compare: {log: ignore, table: "tolerance:1e-6"}   # of outputs; a command only with --compare
   param: {epochs: "3"}
   env: [MY_SEED]
   require: [clean]

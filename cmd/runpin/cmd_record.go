@@ -36,6 +36,7 @@ JOB_COMPLETION_INDEX, NODE_RANK, PET_NODE_RANK, GROUP_RANK or SLURM_NODEID, whic
 ` + examples(
 			`runpin record --dataset train=./data --output model=model.pt -- python3 train.py`,
 			`runpin record --param lr=0.1 --output model=m.pt -- python3 train.py --lr {lr} --out {model}`,
+			`runpin record --output model=m.pt --metrics metrics.json --tolerance loss=1e-3 -- python3 train.py`,
 			`runpin record --in podman --image team/trainer:1.4 --dataset train=./data --output model=m.pt -- python train.py`,
 			`runpin record --job job.yaml --pinned pinned.yaml`,
 			`runpin record --join --output model=model.pt -- python3 train.py`,
@@ -60,13 +61,15 @@ JOB_COMPLETION_INDEX, NODE_RANK, PET_NODE_RANK, GROUP_RANK or SLURM_NODEID, whic
 			&cli.StringFlag{Name: "params", Usage: "read parameters from `FILE` (JSON or YAML)"},
 			&cli.StringSliceFlag{Name: "output", Usage: "file or directory that the run writes: [NAME=]`PATH`"},
 			&cli.StringFlag{Name: "metrics", Usage: "read metrics from `FILE` when the run has ended (JSON, k=v lines or CSV)"},
+			&cli.StringSliceFlag{Name: "tolerance", Usage: "a rerun's metric may be off: `METRIC=1e-3`, or METRIC=1% of the original's value"},
+			&cli.StringSliceFlag{Name: "compare", Usage: "how an output is compared with a rerun's: " + compareUsage},
 			&cli.StringSliceFlag{Name: "env", Usage: "environment variable `NAME` that determines the result, besides the usual ones"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the run"},
 			&cli.StringFlag{Name: "project", Usage: "`PROJECT` of the run", EnvVars: []string{"RUNPIN_PROJECT"}},
 			&cli.StringFlag{Name: "parent", Usage: "`RUN` that this one is a step or a member of"},
 			&cli.StringFlag{Name: "pins-from", Usage: "reuse what `RUN` found its data sets to be, where name and URI are the same and a spot check finds nothing changed"},
 			&cli.StringSliceFlag{Name: "label", Usage: "label of the run: `K=V`"},
-			&cli.StringSliceFlag{Name: "require", Usage: "refuse unless the run is `WHAT`: clean, pushed, pinned, durable (repeat, or separate by commas)"},
+			&cli.StringSliceFlag{Name: "require", Usage: "refuse unless the run is `WHAT`: clean, pushed, pinned, durable, comparable (repeat, or separate by commas)"},
 			&cli.BoolFlag{Name: "best-effort", Usage: "record what cannot be pinned, with the reason, instead of refusing", EnvVars: []string{"RUNPIN_BEST_EFFORT"}},
 			&cli.StringFlag{Name: "id-file", Usage: "write the run's id to `FILE`"},
 			jsonFlag(),
@@ -146,7 +149,7 @@ func recordRequest(env *Env, c *cli.Context) (req recorder.Request, err error) {
 	if err := rerun.CheckGPUs(req.GPUs); err != nil {
 		return req, err
 	}
-	return req, errors.Join(recordPins(c, settings, &req), recordValues(c, settings, &req), recordJob(c, settings, &req))
+	return req, errors.Join(recordPins(c, settings, &req), recordValues(c, settings, &req), recordCompare(env, c, settings, &req), recordJob(c, settings, &req))
 }
 
 func recordPins(c *cli.Context, settings Settings, req *recorder.Request) error {
@@ -347,6 +350,9 @@ func runRecord(ctx context.Context, env *Env, c *cli.Context, req recorder.Reque
 		return refused(req, err)
 	}
 	w.progress.clear()
+	if !c.Bool("json") {
+		env.sayWhetherComparable(result.Run)
+	}
 	if result.Code != 0 {
 		return &statusOnly{result.Code}
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,15 +16,18 @@ import (
 
 func rerunCommand(env *Env) *cli.Command {
 	return &cli.Command{
-		Name: "rerun", Usage: "run a run again, pinned to exactly what it used", ArgsUsage: "<run>",
+		Name: "rerun", Usage: "run a run again, pinned to exactly what it used", ArgsUsage: "<run>...",
 		Description: `Without --execute it prints the pinned job spec and starts nothing; that needs neither network nor data.
 With --execute it establishes that everything can still be had, restores code and data into a fresh directory, runs the command, records a new run and
 compares: identical is exit code 0, different 13, not comparable 16. When something is gone or changed it refuses with 14 and names it.
 Your checkout and the original's outputs are never touched.
+Several runs (named, from stdin with -, or chosen with --project, --same-as, --parent, --since, --label) are each restored, run and judged, --jobs at a time, and
+reported on together; a rerun is not rerun unless it is named. --dry-run says step by step what --execute would do.
 It is refused where it would write over an output of the original that --set gives no other place, and never goes on with the original's run of a tracker.
 With --as it writes a run that was recorded from a command in another form: what restores the code, guards the data sets by their digests and starts the command.
 
 ` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train",
+			"runpin rerun latest --execute --dry-run", "runpin rerun --execute --project demo --jobs 4", "runpin list -q --label paper=fig3 | runpin rerun - --execute",
 			"runpin rerun latest --as shell > again.sh"),
 		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "execute", Usage: "restore, run, compare, and record a new run"},
@@ -35,10 +41,10 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			jsonFlag(),
-		}, executeFlags(), renderFlags()),
+		}, executeFlags(), selectFlags(), renderFlags()),
 		Action: func(c *cli.Context) error {
 			mode := forReading
-			if c.Bool("execute") {
+			if c.Bool("execute") && !c.Bool("dry-run") {
 				mode = forWriting
 			}
 			w, err := openWiring(c.Context, env, c, mode)
@@ -46,17 +52,23 @@ With --as it writes a run that was recorded from a command in another form: what
 				return err
 			}
 			defer w.close()
-			runs, err := w.runs(c, 1, 1)
+			runs, several, err := rerunSelection(env, c, w)
 			if err != nil {
 				return err
 			}
 			if err := checkRenderFlags(c); err != nil {
 				return err
 			}
-			if c.Bool("execute") {
+			switch {
+			case c.Bool("dry-run") && c.Bool("execute"):
+				return runDryRun(env, c, w, runs, several)
+			case several && c.Bool("execute"):
+				return runMany(env, c, w, runs)
+			case c.Bool("execute"):
 				return runExecute(env, c, w, runs[0])
-			}
-			if c.IsSet("as") {
+			case several:
+				return runPrintSpecs(env, c, w, runs)
+			case c.IsSet("as"):
 				return runRender(env, c, w, runs[0])
 			}
 			return runPrintSpec(env, c, w, runs[0])
@@ -65,31 +77,7 @@ With --as it writes a run that was recorded from a command in another form: what
 }
 
 func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
-	secrets, err := readSecrets(c)
-	if err != nil {
-		return err
-	}
-	for _, flag := range append(flagNames(executeFlags()), "at") {
-		if c.IsSet(flag) {
-			return usageError("add --execute", "--%s is for a rerun that is executed", flag)
-		}
-	}
-	settings, err := readSettings(c)
-	if err != nil {
-		return err
-	}
-	if run.Job == nil && len(settings) > 0 {
-		return usageError("add --execute or --as FORMAT", "--set changes a run that is executed or written in a form; it has no job spec to print")
-	}
-	moved, err := relocations(env, c)
-	if err != nil {
-		return err
-	}
-	stamp := run.ID
-	if c.Bool("no-stamp") {
-		stamp = ""
-	}
-	spec, said, err := rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings, Relocate: moved})
+	spec, said, err := printedSpec(c, w, run)
 	if err != nil {
 		return err
 	}
@@ -105,6 +93,61 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if env.OutTTY {
 		env.say("this is the pinned spec; nothing was started")
 	}
+	return nil
+}
+
+func printedSpec(c *cli.Context, w *wiring, run schema.Run) (spec []byte, said []string, err error) {
+	secrets, err := readSecrets(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, flag := range append(flagNames(executeFlags()), "at") {
+		if c.IsSet(flag) {
+			return nil, nil, usageError("add --execute", "--%s is for a rerun that is executed", flag)
+		}
+	}
+	settings, err := readSettings(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if run.Job == nil && len(settings) > 0 {
+		return nil, nil, usageError("add --execute or --as FORMAT", "--set changes a run that is executed or written in a form; it has no job spec to print")
+	}
+	stamp := run.ID
+	if c.Bool("no-stamp") {
+		stamp = ""
+	}
+	return rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings})
+}
+
+// runPrintSpecs writes the pinned spec of each run to a file in a directory. All are made before the first is written.
+func runPrintSpecs(env *Env, c *cli.Context, w *wiring, runs []schema.Run) error {
+	dir := c.String("output")
+	if dir == "" || c.IsSet("as") {
+		return usageError("add --execute, or -o DIR to write the spec of each to a file", "several runs cannot be printed as one spec")
+	}
+	specs := make([][]byte, len(runs))
+	var failures []error
+	for i, run := range runs {
+		spec, said, err := printedSpec(c, w, run)
+		for _, line := range said {
+			env.say("%s: %s", run.ID.Short(), line)
+		}
+		specs[i] = spec
+		failures = append(failures, err)
+	}
+	if err := errors.Join(failures...); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return &schema.Error{Op: "rerun.spec", Kind: schema.Unavailable, Subject: dir, Err: err, Hint: "name a directory that can be written to: -o DIR"}
+	}
+	for i, run := range runs {
+		if err := writeFile(filepath.Join(dir, string(run.ID)+filepath.Ext(string(run.Job.Path.Typed))), specs[i]); err != nil {
+			return err
+		}
+	}
+	env.say("wrote %s; nothing was started", plural(int64(len(runs)), "pinned spec"))
 	return nil
 }
 
@@ -144,16 +187,4 @@ func readSecrets(c *cli.Context) (map[string]string, error) {
 		secrets[name] = redact.SecretFromFile(data)
 	}
 	return secrets, nil
-}
-
-func parseTolerances(given map[string]string) (rerun.Tolerances, error) {
-	out := rerun.Tolerances{Metrics: map[string]rerun.Tolerance{}}
-	for name, s := range given {
-		t, err := rerun.ParseTolerance(s)
-		if err != nil {
-			return out, err
-		}
-		out.Metrics[name] = t
-	}
-	return out, nil
 }

@@ -20,7 +20,7 @@ func renderFlags() []cli.Flag {
 		&cli.StringFlag{Name: "init-image", Usage: "restore and guard in `REF@sha256:…`, an image with sh, git and coreutils"},
 		&cli.StringFlag{Name: "git-secret", Usage: "log in to the git server with the Kubernetes secret `NAME` (basic-auth or ssh-auth)"},
 		&cli.StringSliceFlag{Name: "volume", Usage: "where the cluster has a data set: `NAME=pvc:CLAIM[/subpath]` or NAME=hostPath:/DIR; workspace=… keeps what the run writes"},
-		&cli.StringFlag{Name: "namespace", Usage: "of the rendered object: `NAME`"},
+		&cli.StringFlag{Name: "namespace", Usage: "`NAME` of the namespace: of the rendered object, or of a job that is executed and names none"},
 		&cli.StringSliceFlag{Name: "image-pull-secret", Usage: "pull the images with the Kubernetes secret `NAME`"},
 		&cli.StringSliceFlag{Name: "node-selector", Usage: "run on nodes with the label `K=V`"},
 	}
@@ -37,7 +37,7 @@ func checkRenderFlags(c *cli.Context) error {
 		return nil
 	}
 	for _, flag := range []string{"init-image", "git-secret", "volume", "namespace", "image-pull-secret", "node-selector"} {
-		if c.IsSet(flag) {
+		if c.IsSet(flag) && !(flag == "namespace" && c.Bool("execute")) {
 			return usageError("add --as FORMAT", "--%s is for a run that is written in another form", flag)
 		}
 	}

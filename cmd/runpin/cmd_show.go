@@ -37,6 +37,7 @@ func showCommand(env *Env) *cli.Command {
 					fmt.Fprintln(env.Out)
 				}
 				env.showRun(run)
+				env.showLeft(c.Context, run)
 			}
 			return nil
 		},
@@ -77,6 +78,7 @@ func (e *Env) showRun(run schema.Run) {
 	if run.Job != nil {
 		e.field("job", "%s (%s)", run.Job.Path.Typed, run.Job.Format)
 	}
+	e.showLaunched(run)
 	if run.GPUs != "" {
 		e.field("gpus", "%s", run.GPUs)
 	}
@@ -96,6 +98,9 @@ func (e *Env) showRun(run schema.Run) {
 	}
 	for _, k := range sortedKeys(run.Metrics) {
 		e.field("metric", "%s=%s", k, run.Metrics[k])
+	}
+	for _, k := range sortedKeys(run.Tolerances) {
+		e.field("tolerance", "%s ±%s", k, run.Tolerances[k])
 	}
 	e.showAftermath(run)
 }
@@ -117,7 +122,7 @@ func (e *Env) showAftermath(run schema.Run) {
 		e.field("fingerprint", "%s", run.Fingerprint)
 	}
 	if run.Verdict != nil {
-		e.field("verdict", "%s", e.verdictText(*run.Verdict))
+		e.showVerdictOf(run)
 	}
 	for _, k := range sortedKeys(run.Labels) {
 		e.field("label", "%s=%s", k, run.Labels[k])
@@ -140,6 +145,26 @@ func (e *Env) statusText(run schema.Run) string {
 		text += fmt.Sprintf(", took %s", run.Finished.Time().Sub(run.Started.Time()))
 	}
 	return text
+}
+
+// showLaunched names what runpin handed to a scheduler, and what may run that nobody follows.
+func (e *Env) showLaunched(run schema.Run) {
+	l := run.Launched
+	switch {
+	case l != nil && run.Status.Ended():
+		e.field("launched", "%s %s%s", l.On, l.Job, in(l.Place))
+	case l != nil:
+		e.field("launched", "%s %s%s, not known to have ended: runpin verify %s looks at it", l.On, l.Job, in(l.Place), run.ID.Short())
+	case run.Job != nil && run.RerunOf != "" && !run.Status.Ended():
+		e.field("launched", "%s", e.paint(e.Out, yellow, "it is not known whether it was: look for what carries "+string(run.ID)))
+	}
+}
+
+func in(place string) string {
+	if place == "" {
+		return ""
+	}
+	return " in " + place
 }
 
 func (e *Env) reasons(reasons []schema.Reason) {
@@ -225,21 +250,12 @@ func (e *Env) showOutput(o schema.Output) {
 	if o.Rank != nil {
 		name += fmt.Sprintf(" of rank %d", *o.Rank)
 	}
-	e.field("output", "%s: %s = %s, %s", name, o.URI, value, size(o.Bytes))
+	e.field("output", "%s: %s = %s, %s%s", name, o.URI, value, size(o.Bytes), comparedBy(o.CompareRule()))
 	for _, r := range o.Reasons {
 		if !o.Missing && r.Code != "existed-before" {
 			e.reasons([]schema.Reason{r})
 		}
 	}
-}
-
-func (e *Env) verdictText(v schema.Verdict) string {
-	colors := map[schema.Result]string{schema.Identical: green, schema.Equivalent: green, schema.Differs: red, schema.CannotBeCompared: yellow}
-	text := e.paint(e.Out, colors[v.Result], string(v.Result)) + " to " + v.Against.Short()
-	if v.Cause != "" {
-		text += ": " + v.Cause
-	}
-	return text
 }
 
 func orNone(s string) string {

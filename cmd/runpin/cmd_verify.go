@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -12,21 +13,21 @@ import (
 func verifyCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "did a run give the same result as another?", ArgsUsage: "<new-run>",
-		Description: `Compares outputs bit for bit, and metrics as text or within a tolerance, and appends the verdict to the new run.
-Without --against the run is compared with the one that it is a rerun of. Exit code 0 for identical or equivalent, 13 different, 16 not comparable.
+		Description: `Compares outputs bit for bit, directories file by file, and metrics as text or within a tolerance, and appends the verdict to the new run, with what
+differs between the two runs and could explain another result. How a metric or an output is compared was said when recording; --tolerance and --compare stand over it.
+Without --against the run is compared with the one that it is a rerun of. Exit code 0 for identical or equivalent, 13 different, 16 not comparable; 15 when one
+of the two has not ended yet.
 
-` + examples("runpin verify latest", "runpin verify 5Q0M8C1A --against 9D2KX0PT --tolerance loss=1e-3"),
+` + examples("runpin verify latest", "runpin verify 5Q0M8C1A --against 9D2KX0PT --tolerance loss=1e-3", "runpin verify 5Q0M8C1A --against 9D2KX0PT --compare table=tolerance:1e-6"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "against", Usage: "`RUN` to compare with"},
-			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
+			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%, besides or instead of what was recorded"},
+			&cli.StringSliceFlag{Name: "compare", Usage: "how an output is compared: " + compareUsage},
+			&cli.BoolFlag{Name: "run-compare-commands", Usage: "run the commands that the records name to compare outputs, in the current directory"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			given, err := keyValues("tolerance", c.StringSlice("tolerance"))
-			if err != nil {
-				return err
-			}
-			tolerances, err := parseTolerances(given)
+			given, err := readTolerances(c)
 			if err != nil {
 				return err
 			}
@@ -39,30 +40,13 @@ Without --against the run is compared with the one that it is a rerun of. Exit c
 			if err != nil {
 				return err
 			}
-			run := runs[0]
-			against := c.String("against")
-			if against == "" {
-				against = string(run.RerunOf)
-			}
-			if against == "" {
-				return usageError("name the other run: --against RUN", "run %s is not a rerun of another", run.ID.Short())
-			}
-			id, err := w.store.Find(c.Context, against, w.scope(""))
+			old, err := w.original(c.Context, runs[0], c.String("against"))
 			if err != nil {
 				return err
 			}
-			if id == run.ID {
-				return usageError("name another run", "a run cannot be verified against itself")
-			}
-			old, err := w.store.Run(c.Context, id)
+			verdict, err := w.verify(c.Context, old, runs[0], given, c.Bool("run-compare-commands"))
 			if err != nil {
 				return err
-			}
-			verdict := rerun.Judge(old, run, tolerances)
-			if run.Status.Ended() {
-				if err := w.rerunner.SaveVerdict(c.Context, run.ID, &verdict); err != nil {
-					return err
-				}
 			}
 			if c.Bool("json") {
 				if err := env.printJSON(verdict); err != nil {
@@ -75,4 +59,41 @@ Without --against the run is compared with the one that it is a rerun of. Exit c
 			return verdictStatus(verdict)
 		},
 	}
+}
+
+// original gives the run to compare with: the one that is named, or that the run is a rerun of.
+func (w *wiring) original(ctx context.Context, run schema.Run, named string) (schema.Run, error) {
+	if named == "" {
+		named = string(run.RerunOf)
+	}
+	if named == "" {
+		return schema.Run{}, usageError("name the other run: --against RUN", "run %s is not a rerun of another", run.ID.Short())
+	}
+	id, err := w.store.Find(ctx, named, w.scope(""))
+	if err != nil {
+		return schema.Run{}, err
+	}
+	if id == run.ID {
+		return schema.Run{}, usageError("name another run", "a run cannot be verified against itself")
+	}
+	return w.store.Run(ctx, id)
+}
+
+// verify judges a run that has ended and appends the verdict to it.
+func (w *wiring) verify(ctx context.Context, old, run schema.Run, given rerun.Tolerances, commands bool) (verdict schema.Verdict, err error) {
+	for _, r := range []*schema.Run{&old, &run} {
+		if *r, err = w.rerunner.Resume(ctx, *r); err != nil {
+			return verdict, err
+		}
+	}
+	if err := given.Check(old, run); err != nil {
+		return verdict, err
+	}
+	if verdict, err = w.rerunner.Judge(ctx, old, run, given, rerun.JudgeOptions{Commands: commands}); err != nil {
+		return verdict, err
+	}
+	if !run.Status.Ended() {
+		return verdict, nil // lost: a late report may still say how it ended
+	}
+	return verdict, w.rerunner.SaveVerdict(ctx, run.ID, &verdict)
 }

@@ -43,16 +43,23 @@ type jsonFailure struct {
 	Hint    string      `json:"hint,omitempty"`
 }
 
+type jsonFailures struct {
+	jsonFailure
+	ExitCode int           `json:"exit_code"`
+	All      []jsonFailure `json:"all,omitempty"`
+}
+
 type jsonError struct {
-	Error struct {
-		jsonFailure
-		ExitCode int           `json:"exit_code"`
-		All      []jsonFailure `json:"all,omitempty"`
-	} `json:"error"`
+	Error jsonFailures `json:"error"`
 }
 
 func (e *Env) complainJSON(err error) {
-	var out jsonError
+	b, _ := json.Marshal(failureJSON(err))
+	fmt.Fprintf(e.Err, "%s\n", b)
+}
+
+// failureJSON describes a failure as docs/json.md has it.
+func failureJSON(err error) (out jsonError) {
 	out.Error.ExitCode = exitCode(err)
 	for i, failure := range schema.Failures(unwrapCoded(err)) {
 		f := jsonFailure{Kind: schema.KindOf(failure), Message: failure.Error(), Hint: schema.HintOf(failure)}
@@ -68,8 +75,7 @@ func (e *Env) complainJSON(err error) {
 	if len(out.Error.All) == 1 {
 		out.Error.All = nil
 	}
-	b, _ := json.Marshal(out)
-	fmt.Fprintf(e.Err, "%s\n", b)
+	return out
 }
 
 // warn says something on stderr that is no failure.

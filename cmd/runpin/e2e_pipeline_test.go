@@ -130,9 +130,9 @@ func (p *pipeline) submit(s *slurmCluster, pinned, store string) (job string) {
 			env = append(env, kv)
 		}
 	}
-	job, code := s.sbatch(p.t, p.project, env, pinned)
+	job, code := s.Sbatch(p.t, p.project, env, pinned)
 	if code != 0 {
-		p.t.Fatalf("job %s: exit code %d\n%s\n%s", job, code, p.read("train.log"), s.logs())
+		p.t.Fatalf("job %s: exit code %d\n%s\n%s", job, code, p.read("train.log"), s.Logs())
 	}
 	return job
 }
@@ -195,13 +195,13 @@ func TestPipelineSlurm(t *testing.T) {
 		id := p.planPods("train", image)
 		p.write("pinned.sbatch", strings.Replace(slurmJob, "srun", "export RUNPIN_RUN_ID="+id+"\nsrun", 1))
 		job := p.submit(s, "pinned.sbatch", store)
-		if said := s.scontrol(t, "show", "job", job, "--oneliner"); !strings.Contains(said, "Restarts=1") {
+		if said := s.Scontrol(t, "show", "job", job, "--oneliner"); !strings.Contains(said, "Restarts=1") {
 			t.Fatalf("the job was not requeued: %s", said)
 		}
 		if store != url {
 			p.must(0, "import", spool)
 		}
-		if code, stdout, stderr := p.run(s.env, "", "finish", id, "--slurm", job); code != 0 {
+		if code, stdout, stderr := p.run(s.Env, "", "finish", id, "--slurm", job); code != 0 {
 			t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
 		}
 		run := p.mustHoldJob(id, 2)

@@ -32,11 +32,11 @@ func TestPipelineSbatch(t *testing.T) {
 
 	first, pinned := p.plan("train.sbatch")
 	job := p.submit(s, pinned, "spool:"+spool)
-	if said := s.scontrol(t, "show", "job", job, "--oneliner"); !strings.Contains(said, "Restarts=1") {
+	if said := s.Scontrol(t, "show", "job", job, "--oneliner"); !strings.Contains(said, "Restarts=1") {
 		t.Fatalf("the job was not requeued: %s", said)
 	}
 	p.must(0, "import", spool)
-	if code, stdout, stderr := p.run(s.env, "", "finish", first, "--slurm", job); code != 0 {
+	if code, stdout, stderr := p.run(s.Env, "", "finish", first, "--slurm", job); code != 0 {
 		t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
 	}
 	old := p.mustHoldJob(first, 2)
@@ -65,7 +65,7 @@ func TestPipelineSbatch(t *testing.T) {
 	second, pinned := p.plan(spec)
 	job = p.submit(s, pinned, "spool:"+spool)
 	p.must(0, "import", spool)
-	if code, stdout, stderr := p.run(s.env, "", "finish", second, "--slurm", job); code != 0 {
+	if code, stdout, stderr := p.run(s.Env, "", "finish", second, "--slurm", job); code != 0 {
 		t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
 	}
 	again := p.mustHoldJob(second, 1)

@@ -115,7 +115,7 @@ func TestExampleSlurm(t *testing.T) {
 	id := strings.TrimSpace(p.read("run.id"))
 	job := p.submit(s, "pinned.sbatch", "spool:"+spool)
 	p.must(0, "import", spool)
-	if code, stdout, stderr := p.run(s.env, "", "finish", id, "--slurm", job); code != 0 {
+	if code, stdout, stderr := p.run(s.Env, "", "finish", id, "--slurm", job); code != 0 {
 		t.Errorf("finish --slurm: exit code %d\n%s%s", code, stdout, stderr)
 	}
 	run := p.show(id)
@@ -159,5 +159,65 @@ func TestExampleJobSpecs(t *testing.T) {
 		if run := p.show(id); len(run.Images) < 2 || len(run.Withheld) > 0 || strings.HasPrefix(path, "argo") != (len(run.Code) == 1 && string(run.Code[0].Commit) == commit) {
 			t.Errorf("%s: images %d, code %+v, withheld %+v", path, len(run.Images), run.Code, run.Withheld)
 		}
+	}
+}
+
+// TestExampleVerdict runs the table of examples/verdict/README.md.
+func TestExampleVerdict(t *testing.T) {
+	requirePart(t, "python3")
+	p := example(t, "verdict")
+	p.write("data.txt", "1\n2\n3\n")
+	page := p.read("README.md")
+	rows := 0
+	for line := range strings.SplitSeq(page, "\n") {
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		if !strings.HasPrefix(line, "| `") || strings.HasPrefix(line, "| `--") || len(cells) != 4 {
+			continue
+		}
+		rows++
+		nature, with, want := strings.Trim(cells[0], " `"), strings.TrimSpace(cells[2]), strings.TrimSpace(cells[3])
+		result, cause, _ := strings.Cut(strings.TrimPrefix(want, "`"), "`")
+		var env []string
+		line := "runpin record --name row --dataset data=data.txt --output model=out --metrics metrics.json "
+		switch {
+		case strings.HasPrefix(with, "neither"):
+			line = "runpin record --name row --dataset data=data.txt "
+		case strings.HasSuffix(with, " set"):
+			env = append(env, "PYTHONHASHSEED=0")
+			fallthrough
+		default:
+			flags, _, _ := strings.Cut(strings.TrimPrefix(with, "`"), "`")
+			line += flags
+		}
+		out, metrics := "{model}", "{metrics}"
+		if result == "not-comparable" {
+			out, metrics = "out", "metrics.json"
+		}
+		line += " -- python3 train.py --data {data} --out " + out + " --metrics " + metrics + " --nature " + nature + " --rate 0." + fmt.Sprint(rows)
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		cmd.Dir, cmd.Env = p.project, append(p.env, env...)
+		if output, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, output)
+		}
+		of := p.show("latest")
+		code, _, stderr := p.run(nil, "", "rerun", string(of.ID), "--execute")
+		again := p.show("latest")
+		if again.RerunOf != of.ID || again.Verdict == nil || string(again.Verdict.Result) != result {
+			t.Errorf("%s %s: exit code %d, verdict %+v, want %s\n%s", nature, with, code, again.Verdict, result, stderr)
+			continue
+		}
+		if said := strings.TrimPrefix(cause, ": "); strings.HasPrefix(said, "same inputs") && !strings.Contains(again.Verdict.Cause, said) {
+			t.Errorf("%s: the cause is %q, want %q", nature, again.Verdict.Cause, said)
+		}
+		if result == "different" && (len(again.Verdict.Outputs) != 1 || len(again.Verdict.Outputs[0].Files) != 1 || again.Verdict.Outputs[0].Files[0].Name != "model.json") {
+			t.Errorf("%s: outputs %+v", nature, again.Verdict.Outputs)
+		}
+		wantCode := map[string]int{"identical": 0, "equivalent": 0, "different": exitDifferent, "not-comparable": exitNotComparable}[result]
+		if code != wantCode {
+			t.Errorf("%s: exit code %d, want %d", nature, code, wantCode)
+		}
+	}
+	if rows != 10 {
+		t.Errorf("the table has %d rows", rows)
 	}
 }

@@ -43,7 +43,7 @@ var exitTable = []exitRow{
 	{exitUnpinnable, []schema.Kind{schema.Unpinnable}, "cannot pin: an image, commit or data set was not found, is denied, or has no immutable value"},
 	{exitDifferent, []schema.Kind{schema.Different}, "differs: a rerun gave another result, or a comparison found a difference"},
 	{exitGone, []schema.Kind{schema.Gone, schema.Drift}, "gone or changed: something that a run needs is no longer what was recorded"},
-	{exitUnavailable, []schema.Kind{schema.Unavailable}, "unavailable but worth retrying: network, registry, a locked, full or read-only store"},
+	{exitUnavailable, []schema.Kind{schema.Unavailable}, "unavailable but worth retrying: network, registry, a locked, full or read-only store, a run that has not ended yet"},
 	{exitNotComparable, []schema.Kind{schema.NotComparable}, "not comparable: there is nothing to compare"},
 	{exitRefused, nil, "record -- COMMAND: runpin itself refused, and COMMAND was not started"},
 	{exitCannotExecute, nil, "record -- COMMAND: COMMAND was found and cannot be executed"},

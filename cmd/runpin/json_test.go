@@ -45,8 +45,11 @@ func TestJSONFields(t *testing.T) {
 	for _, answer := range [][2]string{
 		{"show one", "schema id status created user datasets command command_template launcher workdir declared_outputs recorder started finished exit_code environments observations outputs fingerprint"},
 		{"list", "[] schema id status created"},
-		{"check one", "run rerunnable pins"},
+		{"check one", "run name rerunnable answer pins"},
+		{"check --all --summary", "runs rerunnable lost unknown asked losses causes"},
 		{"rerun one --execute", "run rerun_of verdict pins dir"},
+		{"rerun one one --execute", "run rerun_of verdict pins dir state seconds log"},
+		{"rerun one --execute --dry-run", "rerun_of on dir pins steps"},
 		{"verify latest", "result against same_inputs outputs"},
 		{"diff one latest", "schema a b same_inputs summary differences"},
 		{"import mlflow mlruns", "runs new updated unchanged recorded failed with_image with_commit with_dataset with_all"},

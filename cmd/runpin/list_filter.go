@@ -20,10 +20,15 @@ func listFilter(env *Env, c *cli.Context, w *wiring) (store.Filter, error) {
 		return f, usageError("0 lists all", "--limit %d", f.Limit)
 	}
 	f.Sort, f.Reverse = strings.CutPrefix(c.String("sort"), "-")
+	return f, relatedFilter(env, c, w, &f)
+}
+
+// relatedFilter reads --since, --same-as and --parent.
+func relatedFilter(env *Env, c *cli.Context, w *wiring, f *store.Filter) error {
 	if since := c.String("since"); since != "" {
 		at, err := parseSince(env.Now(), since)
 		if err != nil {
-			return f, err
+			return err
 		}
 		f.Since = at
 	}
@@ -46,17 +51,17 @@ func listFilter(env *Env, c *cli.Context, w *wiring) (store.Filter, error) {
 		}
 		id, err := w.store.Find(c.Context, query, w.scope(""))
 		if err != nil {
-			return f, err
+			return err
 		}
 		run, err := w.store.Run(c.Context, id)
 		if err != nil {
-			return f, err
+			return err
 		}
 		if err := ref.use(run); err != nil {
-			return f, err
+			return err
 		}
 	}
-	return f, nil
+	return nil
 }
 
 type constError string

@@ -54,7 +54,7 @@ func TestRenderedSbatch(t *testing.T) {
 		if code, _, stderr := w.runpin("rerun", id, "--as", format, "-o", file); code != 0 {
 			t.Fatalf("%s: exit code %d: %s", format, code, stderr)
 		}
-		if out, err := s.command(t.Context(), "sbatch", "--test-only", file).CombinedOutput(); err != nil {
+		if out, err := s.Command(t.Context(), "sbatch", "--test-only", file).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v: %s", format, err, out)
 		}
 	}
@@ -71,12 +71,12 @@ cd "$root${dir#/workspace}" && cp -r "$(echo "$bind" | sed 's/.*,\(.*\):\/worksp
 		t.Fatal(err)
 	}
 	env := append(w.env, "PATH="+bin+":"+os.Getenv("PATH"), "RUNPIN_DIR="+filepath.Join(w.dir, "again"))
-	for _, kv := range s.env {
+	for _, kv := range s.Env {
 		if strings.HasPrefix(kv, "SLURM_CONF=") {
 			env = append(env, kv)
 		}
 	}
-	job, code := s.sbatch(t, w.dir, env, filepath.Join(w.dir, "sbatch-apptainer"))
+	job, code := s.Sbatch(t, w.dir, env, filepath.Join(w.dir, "sbatch-apptainer"))
 	if code != 0 {
 		log, _ := os.ReadFile(filepath.Join(w.dir, "slurm-"+job+".out"))
 		t.Fatalf("job %s: exit code %d\n%s", job, code, log)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,8 +17,13 @@ import (
 func executeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "on", Usage: "`WHERE` to run: local, podman, docker, slurm; a job spec runs where it was made for (default: as recorded)"},
-		&cli.StringFlag{Name: "workdir", Usage: "restore into `DIR`, which must not exist or be empty (default: a fresh one in the cache)"},
-		&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%"},
+		&cli.StringFlag{Name: "workdir", Usage: "restore into `DIR`, which must not exist, be empty, or be what an interrupted rerun of the same run left; of several runs each gets a directory in it (default: a fresh one in the cache)"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "look whether it could be run, and say step by step what would be done; nothing is written or started"},
+		&cli.IntFlag{Name: "jobs", Usage: "run `N` at a time", Value: 1},
+		&cli.BoolFlag{Name: "fail-fast", Usage: "of several runs, begin no other after one that was refused or came out different"},
+		&cli.BoolFlag{Name: "rm", Usage: "remove the directory when the result is identical"},
+		&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%, besides or instead of what was recorded"},
+		&cli.StringSliceFlag{Name: "compare", Usage: "how an output is compared: " + compareUsage},
 		&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 		&cli.BoolFlag{Name: "detach", Usage: "leave it running; `runpin verify` judges it later"},
 		&cli.BoolFlag{Name: "keep-job", Usage: "leave the job where it is when it has ended"},
@@ -38,21 +44,36 @@ func flagNames(flags []cli.Flag) (names []string) {
 
 func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	defer survivePipe()()
-	req, err := executeRequest(env, c, run)
+	report, isDetached := detachedReport()
+	if c.Bool("detach") && isCommand(run) && !isDetached {
+		return runDetached(env, c, run)
+	}
+	dir, made, err := rerunDir(env, c, w, run, false)
 	if err != nil {
 		return err
 	}
-	if !c.IsSet("workdir") {
-		if req.Dir, err = freshDir(env, run.ID); err != nil {
-			return err
-		}
+	req, err := executeRequest(env, c, run, dir)
+	if err != nil {
+		return err
 	}
 	env.say("rerunning %s in %s", run.ID, req.Dir)
+	if isDetached {
+		report.follow(env, w, req.Dir)
+	}
+	written := w.written
+	var id schema.RunID
+	w.written = func(new schema.RunID) {
+		id = new
+		if written != nil {
+			written(new)
+		}
+	}
 	result, err := w.rerunner.Execute(c.Context, req)
 	w.progress.clear()
+	tidy(c, result, made, err)
 	if err != nil {
-		if !c.IsSet("workdir") {
-			_ = os.Remove(req.Dir) // when it was refused there is nothing in it
+		if id != "" {
+			env.say("what became of it is recorded as run %s; its directory is %s", id, req.Dir)
 		}
 		return err
 	}
@@ -73,23 +94,36 @@ func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	return verdictStatus(*result.Verdict)
 }
 
-// rerunJSON is what `rerun --execute --json` prints.
+// isCommand tells a run that was recorded from a command from one that was recorded from a job spec.
+func isCommand(run schema.Run) bool { return len(run.CommandTemplate) > 0 || run.Job == nil }
+
+// tidy takes away a directory of ours in which there is nothing, and with --rm one whose outputs are known to be those of the original.
+func tidy(c *cli.Context, result rerun.Result, made bool, err error) {
+	if err == nil && c.Bool("rm") && result.Verdict != nil && result.Verdict.Result == schema.Identical {
+		rerun.Clear(result.Dir, made)
+		_ = os.Remove(filepath.Join(result.Dir, rerun.LogName))
+	}
+	if made {
+		_ = os.Remove(result.Dir) // fails where something is in it
+	}
+}
+
+// rerunJSON is what `rerun --execute --json` prints for each run.
 type rerunJSON struct {
-	Run     schema.RunID          `json:"run"`
+	Run     schema.RunID          `json:"run,omitempty"`
 	Of      schema.RunID          `json:"rerun_of"`
 	Verdict *schema.Verdict       `json:"verdict,omitempty"`
 	Pins    []schema.Availability `json:"pins"`
-	Dir     string                `json:"dir"`
+	Dir     string                `json:"dir,omitempty"`
+	Seconds float64               `json:"seconds,omitempty"`
+	Error   *jsonFailures         `json:"error,omitempty"`
+	Log     string                `json:"log,omitempty"`
+	State   string                `json:"state,omitempty"`
 }
 
-func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request, err error) {
-	req.Run, req.On, req.Dir, req.Deep, req.Environ = run, c.String("on"), c.String("workdir"), c.Bool("deep"), env.Environ()
-	req.Name, req.Detach, req.Keep, req.Output = c.String("name"), c.Bool("detach"), c.Bool("keep-job"), env.Err
-	if req.Dir != "" {
-		if req.Dir, err = filepath.Abs(req.Dir); err != nil {
-			return req, err
-		}
-	}
+func executeRequest(env *Env, c *cli.Context, run schema.Run, dir string) (req rerun.Request, err error) {
+	req.Run, req.On, req.Dir, req.Deep, req.Environ = run, c.String("on"), dir, c.Bool("deep"), env.Environ()
+	req.Name, req.Detach, req.Keep, req.Output = c.String("name"), c.Bool("detach"), c.Bool("keep-job"), lateWriter{env}
 	if req.Set, err = readSettings(c); err != nil {
 		return req, err
 	}
@@ -102,60 +136,60 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run) (req rerun.Request
 	if err = readNeeds(env, c, &req); err != nil {
 		return req, err
 	}
-	tolerances, err := keyValues("tolerance", c.StringSlice("tolerance"))
-	if err != nil {
-		return req, err
-	}
-	req.Tolerances, err = parseTolerances(tolerances)
+	req.Tolerances, err = readTolerances(c)
 	return req, err
 }
 
-// freshDir names a directory for a rerun that does not exist yet.
-func freshDir(env *Env, id schema.RunID) (string, error) {
+// lateWriter writes to where stderr goes by then.
+type lateWriter struct{ env *Env }
+
+func (l lateWriter) Write(b []byte) (int, error) { return l.env.Err.Write(b) }
+
+// abandonedAfter is when what a killed rerun left in the cache is removed.
+const abandonedAfter = 24 * time.Hour
+
+// rerunDir names the directory of a rerun: what --workdir says (below it where there are several runs), or a fresh one. made is true when it is ours to remove.
+func rerunDir(env *Env, c *cli.Context, w *wiring, run schema.Run, several bool) (dir string, made bool, err error) {
+	if dir = c.String("workdir"); dir != "" {
+		if dir, err = filepath.Abs(dir); several {
+			dir = filepath.Join(dir, string(run.ID))
+		}
+		_, missing := os.Lstat(dir)
+		return dir, missing != nil, err
+	}
+	base, err := freshBase(env)
+	if err != nil {
+		return "", false, err
+	}
+	if !several {
+		if n := w.rerunner.Prune(base, abandonedAfter); n > 0 {
+			env.say("removed %s that killed reruns left half restored", directories(n))
+		}
+	}
+	dir, err = os.MkdirTemp(base, strings.ToLower(run.ID.Short())+"-")
+	return dir, true, err
+}
+
+func directories(n int) string {
+	if n == 1 {
+		return "a directory"
+	}
+	return fmt.Sprintf("%d directories", n)
+}
+
+// cacheOfReruns is where reruns have their directories.
+func cacheOfReruns(env *Env) string {
 	base := env.cacheDir()
 	if base == "" {
 		base = filepath.Join(os.TempDir(), "runpin")
 	}
-	base = filepath.Join(base, "reruns")
+	return filepath.Join(base, "reruns")
+}
+
+func freshBase(env *Env) (string, error) {
+	base := cacheOfReruns(env)
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		return "", &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
 	}
-	return os.MkdirTemp(base, strings.ToLower(id.Short())+"-")
-}
-
-// showVerdict tells a person on stderr how the rerun went; stdout has the new run's id.
-func (e *Env) showVerdict(run schema.Run, v schema.Verdict) {
-	colors := map[schema.Result]string{schema.Identical: green, schema.Equivalent: green, schema.Differs: red, schema.CannotBeCompared: yellow}
-	text := "verdict: " + e.paint(e.Err, colors[v.Result], string(v.Result))
-	if v.Cause != "" {
-		text += ": " + v.Cause
-	}
-	e.say("%s", text)
-	for _, o := range v.Outputs {
-		line := fmt.Sprintf("output %s: %s", o.Name, o.Result)
-		if o.Result == schema.Identical {
-			line += " " + o.Want.Short()
-		} else if o.Want != "" && o.Got != "" {
-			line += fmt.Sprintf(" (%s, was %s)", o.Got.Short(), o.Want.Short())
-		}
-		e.say("  %s", line)
-	}
-	for _, m := range v.Metrics {
-		if m.Result != schema.Identical {
-			e.say("  metric %s: %s (%s, was %s)", m.Name, m.Result, orNone(string(m.Got)), m.Want)
-		}
-	}
-	for _, r := range run.Relaxed {
-		e.say("  relaxed: %s %s", r.Subject, r.Text)
-	}
-}
-
-func verdictStatus(v schema.Verdict) error {
-	switch v.Result {
-	case schema.Differs:
-		return &statusOnly{exitDifferent}
-	case schema.CannotBeCompared:
-		return &statusOnly{exitNotComparable}
-	}
-	return nil
+	return base, nil
 }

@@ -32,8 +32,11 @@ type Settings struct {
 	Env      []string          `yaml:"env"`
 	Require  []string          `yaml:"require"`
 	Label    map[string]string `yaml:"label"`
-	Fields   map[string]paths  `yaml:"fields"`
-	Lint     lintSettings      `yaml:"lint"`
+	// Tolerance is by metric, Compare by output. A compare command is taken from the command line alone.
+	Tolerance map[string]string `yaml:"tolerance"`
+	Compare   map[string]string `yaml:"compare"`
+	Fields    map[string]paths  `yaml:"fields"`
+	Lint      lintSettings      `yaml:"lint"`
 
 	path string
 }
@@ -66,7 +69,7 @@ func parseSettings(env *Env, path string, data []byte) (Settings, error) {
 	if err := yaml.Unmarshal(data, &keys); err != nil {
 		return bad(err)
 	}
-	known := []string{"project", "platform", "metrics", "dataset", "model", "output", "param", "env", "require", "label", "fields", "lint"}
+	known := []string{"project", "platform", "metrics", "dataset", "model", "output", "param", "env", "require", "label", "tolerance", "compare", "fields", "lint"}
 	for key := range keys {
 		if slices.Contains(untrustedKeys, key) {
 			if key == "relocate" {

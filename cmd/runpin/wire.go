@@ -42,6 +42,11 @@ type wiring struct {
 	images   *image.Resolver
 	progress *progress
 	location string
+
+	// What a rerun is told on its way, each of which may be nil: that everything is in place, that its run is written down, that its command runs.
+	inPlace func() error
+	written func(schema.RunID)
+	started func()
 }
 
 // openWiring opens the store and connects the rooms. Nothing here touches the network or the disk beyond the store: that waits until it is needed.
@@ -60,8 +65,8 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	if mode != forReading && (w.store.runStore != nil || w.store.spool != nil) {
 		foldWaiting(ctx, env, w.store, location)
 	}
-	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
-	images := image.New(image.Options{Registry: reg, Now: env.Now})
+	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: registryBudget(env, c), PerHost: perRegistry(c), Now: env.Now})
+	images := image.New(image.Options{Registry: reg, Layers: true, Now: env.Now})
 	w.images = images
 	codes := code.New(code.Options{Now: env.Now})
 	options := dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}
@@ -80,11 +85,39 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{
-		Images: images, Code: codes, Datasets: datasets, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
+		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
-		Hardware: machine, Places: &places{schedulers: schedulers(env, c)},
+		Hardware: rerun.LookOnce(machine), Places: places{schedulers: schedulers(env, c)},
+	}
+	w.rerunner.Process, w.rerunner.Alive = func() schema.Lease { return store.CurrentLease(0) }, processAlive
+	if spoilWiring != nil {
+		spoilWiring(w)
 	}
 	return w, nil
+}
+
+// spoilWiring lets tests put faults between the rooms of a real process; nil.
+var spoilWiring func(*wiring)
+
+// processAlive looks at a process of this machine; of another machine's nothing is known.
+func processAlive(process schema.Lease) (alive, known bool) {
+	here := store.CurrentLease(0)
+	if process.Host != here.Host || process.PIDNamespace != here.PIDNamespace {
+		return false, false
+	}
+	return store.Alive(process, schema.Time{}, time.Now()), true
+}
+
+// apart gives the same rooms with an Env of their own, for one of several reruns that go on at a time.
+func (w *wiring) apart(env *Env, c *cli.Context) *wiring {
+	own := *w
+	own.env, own.progress = env, newProgress(env)
+	rec, re := *w.recorder, *w.rerunner
+	rec.Launchers, rec.Progress, rec.Warn = launchers(env, c), own.progress, env.warn
+	re.Record, re.Collect, re.Scheduler = recording{&own}, jobCollecting{&own}, schedulers(env, c)
+	re.Compare, re.Progress, re.Warn = compareRunner{env}, own.progress, env.warn
+	own.recorder, own.rerunner = &rec, &re
+	return &own
 }
 
 func (w *wiring) close() {
@@ -101,6 +134,24 @@ func duration(env *Env, name string) time.Duration {
 		return 0
 	}
 	return d
+}
+
+// registryBudget is how long one question to a registry may take, waiting as it asks included; 0 is the default. Among the many of a whole history each waits for
+// its turn, too.
+func registryBudget(env *Env, c *cli.Context) time.Duration {
+	if d := duration(env, "RUNPIN_RETRY_BUDGET"); d > 0 || !c.Bool("all") {
+		return d
+	}
+	return 15 * time.Minute
+}
+
+// perRegistry is how many requests go to one registry at the same time: for one run as many as its image has layers, so that it is known soon; for a whole history no
+// more than a registry bears for long.
+func perRegistry(c *cli.Context) int {
+	if c.Bool("all") {
+		return 8
+	}
+	return 16
 }
 
 func under(dir, name string) string {
@@ -132,6 +183,22 @@ func (w *wiring) event(run schema.RunID) schema.Document {
 
 // runs loads the runs that the arguments name; "-" reads names from stdin, one on each line.
 func (w *wiring) runs(c *cli.Context, min, max int) ([]schema.Run, error) {
+	ids, err := w.runIDs(c, min, max)
+	failures := schema.Failures(err)
+	var runs []schema.Run
+	for _, id := range ids {
+		run, err := w.store.Run(c.Context, id)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		runs = append(runs, run)
+	}
+	return runs, errors.Join(failures...)
+}
+
+// runIDs finds the runs that the arguments name, as runs does. The ids of those that are there are given beside an error about others.
+func (w *wiring) runIDs(c *cli.Context, min, max int) ([]schema.RunID, error) {
 	args, err := arguments(c, min, max, runArgument)
 	if err != nil {
 		return nil, err
@@ -152,18 +219,15 @@ func (w *wiring) runs(c *cli.Context, min, max int) ([]schema.Run, error) {
 			return nil, usageError("one run on each line", "stdin: %v", err)
 		}
 	}
-	var runs []schema.Run
+	var ids []schema.RunID
 	var failures []error
 	for _, q := range queries {
 		id, err := w.store.Find(c.Context, q, w.scope(""))
-		if err == nil {
-			var run schema.Run
-			if run, err = w.store.Run(c.Context, id); err == nil {
-				runs = append(runs, run)
-				continue
-			}
+		if err != nil {
+			failures = append(failures, err)
+			continue
 		}
-		failures = append(failures, err)
+		ids = append(ids, id)
 	}
-	return runs, errors.Join(failures...)
+	return ids, errors.Join(failures...)
 }

@@ -11,10 +11,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/runpin/runpin/recorder"
+	incluster "github.com/runpin/runpin/recorder/collect/kubernetes"
 	"github.com/runpin/runpin/recorder/registry"
 	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/rerun/launch/container"
+	"github.com/runpin/runpin/rerun/launch/kubernetes"
 	"github.com/runpin/runpin/rerun/launch/local"
+	"github.com/runpin/runpin/rerun/launch/slurm"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -24,29 +27,39 @@ func launchers(env *Env, c *cli.Context) map[string]recorder.Launcher {
 		"local":  launcher{local.New()},
 		"podman": &engine{env: env, name: "podman", insecure: insecure(c)},
 		"docker": &engine{env: env, name: "docker", insecure: insecure(c)},
+		"slurm":  elsewhere{launcher{slurm.New(slurm.Options{Warn: env.warn})}},
 	}
 }
 
-// schedulerKinds are what job specs are handed to. Another is a row.
-var schedulerKinds = map[string]func(env *Env, c *cli.Context) (launch.Batch, error){}
+// elsewhere marks a launcher whose commands run on other machines.
+type elsewhere struct{ launcher }
 
-// schedulers finds a scheduler when it is first needed.
-func schedulers(env *Env, c *cli.Context) func(on string) (launch.Batch, error) {
-	found := map[string]launch.Batch{}
-	return func(on string) (launch.Batch, error) {
-		if found[on] != nil {
-			return found[on], nil
+// Remote implements recorder.RemoteLauncher.
+func (elsewhere) Remote() {}
+
+// schedulerKinds are what job specs are handed to. Another is a row.
+var schedulerKinds = map[string]func(env *Env, c *cli.Context, images []schema.ImagePin) (launch.Batch, error){
+	"kubernetes": func(env *Env, c *cli.Context, images []schema.ImagePin) (launch.Batch, error) {
+		config, namespace, err := incluster.Config(incluster.Options{Kubeconfig: c.String("kubeconfig"), Context: c.String("context"), Namespace: c.String("namespace"), Agent: "runpin/" + version})
+		if err != nil {
+			return nil, err
 		}
+		return kubernetes.New(config, namespace, kubernetes.Options{Images: images, Warn: func(text string) { env.warn("%s", text) }})
+	},
+	"slurm": func(env *Env, _ *cli.Context, _ []schema.ImagePin) (launch.Batch, error) {
+		return slurm.New(slurm.Options{Warn: env.warn, Files: under(env.cacheDir(), "jobs")}), nil
+	},
+}
+
+// schedulers finds a scheduler when it is needed.
+func schedulers(env *Env, c *cli.Context) func(on string, images []schema.ImagePin) (launch.Batch, error) {
+	return func(on string, images []schema.ImagePin) (launch.Batch, error) {
 		open, known := schedulerKinds[on]
 		if !known {
 			return nil, &schema.Error{Op: "rerun", Kind: schema.Invalid, Subject: fmt.Sprintf("%q", schema.Shorten(on, 40)), Err: errors.New("is no scheduler that runpin knows"),
 				Hint: "schedulers: " + strings.Join(slices.Sorted(maps.Keys(schedulerKinds)), ", ")}
 		}
-		batch, err := open(env, c)
-		if err == nil {
-			found[on] = batch
-		}
-		return batch, err
+		return open(env, c, images)
 	}
 }
 
@@ -54,16 +67,20 @@ func schedulers(env *Env, c *cli.Context) func(on string) (launch.Batch, error) 
 type launcher struct{ inner launch.Launcher }
 
 func (l launcher) Launch(ctx context.Context, job recorder.LaunchRequest) (recorder.Exit, error) {
-	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, GPUs: job.GPUs, Started: job.Started}
-	for _, m := range job.Mounts {
-		converted.Mounts = append(converted.Mounts, launch.Mount(m))
-	}
-	exit, err := l.inner.Launch(ctx, converted)
+	exit, err := l.inner.Launch(ctx, convertJob(job))
 	var start *launch.StartError
 	if errors.As(err, &start) {
 		return recorder.Exit(exit), &codedError{start.Code, start.Err}
 	}
 	return recorder.Exit(exit), err
+}
+
+func convertJob(job recorder.LaunchRequest) launch.Job {
+	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, GPUs: job.GPUs, Started: job.Started}
+	for _, m := range job.Mounts {
+		converted.Mounts = append(converted.Mounts, launch.Mount(m))
+	}
+	return converted
 }
 
 // engine is a container engine that is looked up when it is first needed.
@@ -89,6 +106,15 @@ func (e *engine) Launch(ctx context.Context, job recorder.LaunchRequest) (record
 		return recorder.Exit{}, &codedError{exitRefused, err}
 	}
 	return launcher{found}.Launch(ctx, job)
+}
+
+// createArgs gives the command line that would create the container.
+func (e *engine) createArgs(ctx context.Context, job recorder.LaunchRequest) ([]string, error) {
+	found, err := e.look()
+	if err != nil {
+		return nil, err
+	}
+	return found.CreateArgs(ctx, convertJob(job))
 }
 
 // EnsureImage implements recorder.ImageEnsurer.

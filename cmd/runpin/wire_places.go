@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os/exec"
-	"sync"
 
 	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/rerun/launch/container"
@@ -13,12 +12,11 @@ import (
 
 // places lets the launchers serve rerun where it asks what can be started now.
 type places struct {
-	schedulers func(on string) (launch.Batch, error)
-	mu         sync.Mutex // one look for a scheduler at a time
+	schedulers func(on string, images []schema.ImagePin) (launch.Batch, error)
 }
 
 // ProbePlace implements rerun.Places.
-func (p *places) ProbePlace(ctx context.Context, where, program string) error {
+func (p places) ProbePlace(ctx context.Context, where, program string) error {
 	switch where {
 	case "local":
 		if _, err := exec.LookPath(program); err != nil {
@@ -32,17 +30,15 @@ func (p *places) ProbePlace(ctx context.Context, where, program string) error {
 		}
 		return engine.Probe(ctx)
 	}
-	p.mu.Lock()
-	scheduler, err := p.schedulers(where)
-	p.mu.Unlock()
+	scheduler, err := p.schedulers(where, nil)
 	if err != nil {
 		return err
 	}
-	return scheduler.Probe(ctx)
+	return scheduler.Probe(ctx, launch.Spec{})
 }
 
 // CanGPUs implements rerun.Places.
-func (p *places) CanGPUs(ctx context.Context, engine string) bool {
+func (p places) CanGPUs(ctx context.Context, engine string) bool {
 	found, err := container.New(engine, container.Options{})
 	return err == nil && found.CanGPUs(ctx)
 }

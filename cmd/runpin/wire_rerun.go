@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/recorder/collect"
@@ -22,7 +23,7 @@ func (r recording) request(p rerun.Prepared) recorder.Request {
 		Stdin: r.w.env.In, Stdout: r.w.env.Err, Stderr: r.w.env.Err, // stdout is the answer's: the new run's id
 		Rerun: &recorder.Given{Of: p.Of.ID, Images: p.Images, Code: p.Code, Datasets: p.Datasets, Outputs: p.Outputs, Metrics: p.Metrics, Root: p.Root,
 			WorkDir: p.WorkDir, Template: p.Template, Paths: p.Paths, Sources: p.Sources, Params: p.Params, Vars: p.Vars, Launcher: p.Launcher, Relaxed: p.Relaxed,
-			Withheld: p.Withheld, Secrets: p.Secrets, Env: p.Env, GPUs: p.GPUs, Started: p.Started, Job: p.Job, JobData: p.JobData, Spec: p.Spec}}
+			Withheld: p.Withheld, Secrets: p.Secrets, Tolerances: p.Tolerances, Env: p.Env, GPUs: p.GPUs, Started: p.Started, Job: p.Job, JobData: p.JobData, Spec: p.Spec}}
 	if p.InContainer() {
 		req.In = p.Launcher
 	}
@@ -34,21 +35,88 @@ func (r recording) request(p rerun.Prepared) recorder.Request {
 
 // Record implements rerun.Recording.
 func (r recording) Record(ctx context.Context, p rerun.Prepared) (schema.Run, int, error) {
-	result, err := r.w.recorder.Record(ctx, r.request(p))
+	result, err := r.record(ctx, p)
 	var coded *codedError
 	if errors.As(err, &coded) && coded.code != exitRefused { // 126 and 127 are for record; here something that the run needs is missing
 		err = &schema.Error{Op: "rerun", Kind: schema.Gone, Subject: "command", Err: coded.err,
 			Hint: "install it as it was; a directory such as .venv is part of the machine, not of the recorded code"}
+	} else if coded != nil {
+		err = coded.err
 	}
 	return result.Run, result.Code, err
 }
 
+// record writes the run down, says so, and runs its command.
+func (r recording) record(ctx context.Context, p rerun.Prepared) (recorder.Result, error) {
+	if err := r.inPlace(); err != nil {
+		return recorder.Result{}, err
+	}
+	req := r.request(p)
+	if r.w.started != nil {
+		req.Started = func(int) { r.w.started() }
+	}
+	planned, err := r.w.recorder.Plan(ctx, req)
+	if err != nil {
+		return recorder.Result{}, err
+	}
+	r.writtenDown(p, planned.Run.ID)
+	return planned.Execute(ctx)
+}
+
+// inPlace tells that all is restored: what is printed from here on is the command's.
+func (r recording) inPlace() error {
+	if r.w.inPlace == nil {
+		return nil
+	}
+	return r.w.inPlace()
+}
+
+// writtenDown tells whoever has to know it that the run exists. From here on it has a name, and nothing keeps it from being started.
+func (r recording) writtenDown(p rerun.Prepared, id schema.RunID) {
+	if p.Written != nil {
+		if err := p.Written(id); err != nil {
+			r.w.env.warn("the directory of run %s does not say whose it is: %v", id.Short(), err)
+		}
+	}
+	if r.w.written != nil {
+		r.w.written(id)
+	}
+}
+
+// Describe implements rerun.Describer.
+func (r recording) Describe(ctx context.Context, p rerun.Prepared) ([]string, error) {
+	job, err := r.w.recorder.Describe(r.request(p))
+	if err != nil {
+		return nil, err
+	}
+	place := p.Launcher
+	if job.Image == "" {
+		if place != "slurm" {
+			place = "local"
+		}
+		return []string{fmt.Sprintf("%s, in %s: %s", place, job.Dir, shellWords(job.Argv))}, nil
+	}
+	engine, ok := r.w.recorder.Launchers[place].(*engine)
+	if !ok {
+		return []string{fmt.Sprintf("%s, in %s of %s: %s", place, job.Dir, job.Image, shellWords(job.Argv))}, nil
+	}
+	create, err := engine.createArgs(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	return []string{shellWords(create), place + " start --attach --interactive CONTAINER", place + " rm --volumes CONTAINER"}, nil
+}
+
 // Plan implements rerun.Recording.
 func (r recording) Plan(ctx context.Context, p rerun.Prepared) (rerun.PlannedJob, error) {
+	if err := r.inPlace(); err != nil {
+		return nil, err
+	}
 	planned, err := r.w.recorder.Plan(ctx, r.request(p))
 	if err != nil {
 		return nil, err
 	}
+	r.writtenDown(p, planned.Run.ID)
 	return plannedJob{planned}, nil
 }
 
@@ -80,10 +148,16 @@ func (j jobCollecting) Collect(ctx context.Context, id schema.RunID, launched sc
 	}
 	report := schema.Report{Documents: told.documents}
 	if launched.On == "slurm" {
-		event, blobs := w.recorder.CollectOutputs(ctx, planned)
+		event, blobs, reasons, done := w.recorder.CollectOutputs(ctx, planned)
+		defer done()
 		if len(event.Outputs)+len(event.Metrics) > 0 {
 			doc := w.event(id)
 			doc.Reporter.Kind, doc.Kind, doc.Output = "collector", schema.KindOutput, &event
+			report.Documents = append(report.Documents, doc)
+		}
+		if len(reasons) > 0 {
+			doc := w.event(id)
+			doc.Reporter.Kind, doc.Kind, doc.Observation = "collector", schema.KindObservation, &schema.Observation{Reasons: reasons}
 			report.Documents = append(report.Documents, doc)
 		}
 		report.Blobs = blobs

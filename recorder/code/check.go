@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/runpin/runpin/recorder/git"
 	"github.com/runpin/runpin/schema"
@@ -16,6 +19,7 @@ import (
 // remotes of the pin. Files that were withheld because they hold a secret are named in Reason, and Remedy says how to give them: the state stays
 // available. How is "object-present" (the clone in which it was recorded has it), "bundle", "ls-remote" (a remote advertises the
 // commit), "fetched" (a remote gave it when asked by id), "image" (a label of an image names it), or "blobs" where no commit is needed.
+// Wherever the objects are at hand, which is not so for "ls-remote", the tree that commit and changes make is compared with the recorded one.
 func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource) schema.Availability {
 	a := schema.Availability{Pin: "code:" + pin.Name, Ref: pin.Ref, Value: schema.Text(pin.Commit), How: "blobs"}
 	if pin.Origin.Kind == schema.FromLabel && pin.Tree == "" {
@@ -24,6 +28,9 @@ func (r *Resolver) CheckCode(ctx context.Context, pin schema.CodePin, blobs sche
 		return a
 	}
 	how, err := r.check(ctx, pin, blobs)
+	if ctx.Err() != nil { // whatever was found, half of it was not looked at
+		err = &schema.Error{Op: "code.check", Kind: schema.Interrupted, Subject: a.Pin, Err: ctx.Err()}
+	}
 	if how != "" {
 		a.How = how
 	}
@@ -86,7 +93,7 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 		if pin.Script == nil {
 			return "", gone("code:"+pin.Name, "", "no script was recorded")
 		}
-		return "blobs", readable(ctx, blobs, pin.Script.Blob)
+		return "blobs", r.stored(ctx, blobs, pin.Script.Blob)
 	}
 	plan, err := planRestore(ctx, pin, blobs)
 	if err != nil {
@@ -96,64 +103,176 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 	if p == nil {
 		return "", errNoGit
 	}
+	// Everything at once: the commits of all parts, and the contents of all changes.
+	places := make([]found, len(plan.parts))
+	lost := make([][]error, len(plan.parts))
+	var some errgroup.Group
+	some.SetLimit(atOnce)
 	for i, part := range plan.parts {
 		if part.source.commit != "" {
-			f := r.locate(ctx, p, part.source, blobs)
-			if f.how == "" {
-				kind := schema.Gone
-				if f.net {
-					kind = schema.Unavailable
-				}
-				return how, &schema.Error{Op: "code.check", Kind: kind, Subject: part.subject, Err: f.err, Hint: "put the clone back to where it was, or push the commit to a remote of the record"}
-			}
-			if i == 0 {
-				how = f.how
-			}
+			some.Go(func() error { places[i] = r.locate(ctx, p, part.source, blobs); return nil })
 		}
-		for _, c := range part.changes {
+		lost[i] = make([]error, len(part.changes))
+		for j, c := range part.changes {
 			if c.Digest == "" {
 				continue
 			}
-			if err := readable(ctx, blobs, schema.BlobRef{Kind: schema.BlobFile, Digest: c.Digest, Bytes: c.Bytes}); err != nil {
-				return how, fmt.Errorf("%q: %w", c.Path, err)
+			some.Go(func() error {
+				if err := r.stored(ctx, blobs, schema.BlobRef{Kind: schema.BlobFile, Digest: c.Digest, Bytes: c.Bytes}); err != nil {
+					lost[i][j] = fmt.Errorf("%q: %w", c.Path, err)
+				}
+				return nil
+			})
+		}
+	}
+	_ = some.Wait()
+	var failures []error
+	for i, part := range plan.parts {
+		f := places[i]
+		if part.source.commit != "" && f.how == "" {
+			kind := schema.Gone
+			if f.net {
+				kind = schema.Unavailable
+			}
+			failures = append(failures, &schema.Error{Op: "code.check", Kind: kind, Subject: part.subject, Err: f.err,
+				Hint: "put the clone back to where it was, or push the commit to a remote of the record"})
+		} else if err := r.proveTree(ctx, p, part, f); err != nil {
+			failures = append(failures, err)
+		}
+		for _, err := range lost[i] {
+			if err != nil {
+				failures = append(failures, err)
 			}
 		}
 	}
 	for _, o := range pin.LFS {
-		if o.PointerOnly || plan.changed(string(o.Path)) {
-			continue // its bytes are in the record, or the pointer is all there was
-		}
-		if _, err := findLFSObject(pin, o); err != nil {
-			if len(plan.parts[0].source.urls) > 0 && lfsProgram() {
-				return how, &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: string(o.Path), Err: errors.New("the LFS object is not in the clone; the remote may have it"),
-					Hint: "git lfs fetch in the clone tells, and keeps it there"}
-			}
-			return how, gone(string(o.Path), "git lfs fetch in a clone that can reach the LFS server", "its LFS object %s is nowhere to be had: %v", o.OID.Short(), err)
+		if err := missingLFS(pin, plan, o); err != nil {
+			failures = append(failures, err)
 		}
 	}
-	return how, nil
+	return places[0].how, worst(failures)
 }
 
-// readable reports whether a blob can be read, by opening it.
-func readable(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
+// atOnce bounds what is looked for at the same time for one checkout; the store may be behind a network.
+const atOnce = 8
+
+// missingLFS says why the content of an LFS object cannot be had.
+func missingLFS(pin schema.CodePin, plan *restorePlan, o schema.LFSObject) error {
+	if o.PointerOnly || plan.changed(string(o.Path)) {
+		return nil // its bytes are in the record, or the pointer is all there was
+	}
+	_, err := findLFSObject(pin, o)
+	switch {
+	case err == nil:
+		return nil
+	case len(plan.parts[0].source.urls) > 0 && lfsProgram():
+		return &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: string(o.Path), Err: errors.New("the LFS object is not in the clone; the remote may have it"),
+			Hint: "git lfs fetch in the clone tells, and keeps it there"}
+	}
+	return gone(string(o.Path), "git lfs fetch in a clone that can reach the LFS server", "its LFS object %s is nowhere to be had: %v", o.OID.Short(), err)
+}
+
+// worst makes one error of several: what is gone comes first, then what contradicts the record, then what could not be found out. Those beyond some are counted.
+func worst(failures []error) error {
+	if len(failures) < 2 {
+		return errors.Join(failures...)
+	}
+	rank := func(err error) int {
+		if i := slices.Index([]schema.Kind{schema.Gone, schema.Invalid, schema.Drift}, schema.KindOf(err)); i >= 0 {
+			return i
+		}
+		return 3
+	}
+	slices.SortStableFunc(failures, func(a, b error) int { return rank(a) - rank(b) })
+	first, texts := failures[0], []string{}
+	for i, err := range failures {
+		if i == maxTold {
+			texts = append(texts, fmt.Sprintf("and %d more", len(failures)-i))
+			break
+		}
+		texts = append(texts, err.Error())
+	}
+	return &schema.Error{Op: "code.check", Kind: schema.KindOf(first), Err: errors.New(strings.Join(texts, "; ")), Hint: schema.HintOf(first)}
+}
+
+// maxTold is how many failures one sentence tells.
+const maxTold = 3
+
+// proveTree compares the tree that a commit and its changes make with the recorded one, as far as the commit's trees are at hand. Nothing is written.
+func (r *Resolver) proveTree(ctx context.Context, p *git.Program, part *restorePart, f found) error {
+	objects := &treeReader{cache: &r.asked.trees, ctx: ctx}
+	defer objects.close()
+	if len(f.objects) > 0 {
+		objects.open = func() (*git.Scratch, error) { return p.NewStore(part.idSize, f.objects) }
+	}
+	changed := func(format string, args ...any) error {
+		return &schema.Error{Op: "code.check", Kind: schema.Drift, Subject: part.subject, Err: fmt.Errorf(format, args...),
+			Hint: "the record contradicts itself, so its code cannot be restored; record the run again"}
+	}
+	base := schema.ObjectID("")
+	if part.source.commit != "" {
+		base = part.commitTree
+		if len(f.objects) > 0 || f.trees {
+			tree, _, err := git.CommitTree(objects, part.source.commit)
+			switch {
+			case err == nil && part.commitTree != "" && tree != part.commitTree:
+				return changed("its tree is %s, recorded was %s", tree, part.commitTree)
+			case err == nil:
+				base = tree
+			case !errors.Is(err, git.ErrMissing):
+				return unread(part, err)
+			}
+		}
+		if base == "" {
+			return nil
+		}
+	}
+	tree, err := git.RewriteTree(objects, base, part.edits(), part.idSize)
+	switch {
+	case errors.Is(err, git.ErrMissing): // only a remote has it
+		return nil
+	case err != nil:
+		return unread(part, err)
+	case tree != part.tree:
+		return changed("the commit and its changes make the tree %s, recorded was %s", tree, part.tree)
+	}
+	return nil
+}
+
+func unread(part *restorePart, err error) error {
+	return &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: part.subject, Err: err, Hint: "git fsck in the clone tells what is wrong with it"}
+}
+
+// stored reads a blob to its end and proves its digest and size, once for all runs that have it.
+func (r *Resolver) stored(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
+	return r.asked.blobs.get(ctx, r.opts.Remember, fmt.Sprint(ref.Digest, ref.Bytes), func() error {
+		h := newDigester()
+		n, err := readBlob(ctx, blobs, ref, h, ref.Bytes+1)
+		if err == nil && (h.digest() != ref.Digest || n != ref.Bytes) {
+			err = gone(ref.Digest.Short(), "runpin store check finds damage; a backup of the store may have it whole", "the store holds other bytes under that digest")
+		}
+		return err
+	})
+}
+
+// readBlob copies at most limit bytes of a blob to w.
+func readBlob(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, w io.Writer, limit int64) (n int64, err error) {
 	if blobs == nil {
-		return gone(string(ref.Digest), "", "there is no store to read it from")
+		return 0, gone(string(ref.Digest), "", "there is no store to read it from")
 	}
 	rc, err := blobs.OpenBlob(ctx, ref)
 	if err == nil {
-		_, err = io.CopyN(io.Discard, rc, 1)
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
+		n, err = io.Copy(w, io.LimitReader(rc, limit))
 		rc.Close()
 	}
 	if err == nil || ctx.Err() != nil {
-		return err
+		return n, err
 	}
 	if schema.IsKind(err, schema.Unavailable) {
-		return err
+		return n, err
 	}
-	return &schema.Error{Op: "code.check", Kind: schema.Gone, Subject: ref.Digest.Short(), Err: fmt.Errorf("the store cannot give it: %w", err)}
+	return n, &schema.Error{Op: "code.check", Kind: schema.Gone, Subject: ref.Digest.Short(), Err: fmt.Errorf("the store cannot give it: %w", err),
+		Hint: "runpin store check finds damage; a backup of the store may have it whole"}
 }
 
 var errNoGit = &schema.Error{Op: "code.restore", Kind: schema.Unavailable, Subject: "git", Err: errors.New("a checkout is restored with the git program, and there is none here"), Hint: "install git"}

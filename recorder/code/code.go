@@ -23,6 +23,7 @@ type Options struct {
 	MaxBytes    int64            // of all changed and untracked files of one checkout together; 50 MiB when 0
 	MaxBundle   int64            // of a bundle of commits that no remote has; 256 MiB when 0
 	maxScanned  int64            // content of commits that is searched for secrets before they are kept; 2 GiB when 0
+	Remember    bool             // answers to CheckCode are kept for the life of the Resolver: for a look at a whole history
 	NetworkTime time.Duration    // for one question to a remote; 60 s when 0. A restore may take as long as it takes
 }
 
@@ -31,6 +32,7 @@ type Resolver struct {
 	opts    Options
 	once    sync.Once
 	program *git.Program
+	asked   asked
 }
 
 // New makes a Resolver.

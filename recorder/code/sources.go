@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"github.com/runpin/runpin/recorder/git"
 	"github.com/runpin/runpin/schema"
@@ -73,36 +74,47 @@ func cloneObjects(dir string, idSize int) []string {
 
 // found says how a commit can be had: How is what an [schema.Availability] says.
 type found struct {
-	how string
-	err error // why not, when how is ""
-	net bool  // err comes from a remote that did not answer: it may be had all the same
+	how     string
+	err     error    // why not, when how is ""
+	net     bool     // err comes from a remote that did not answer: it may be had all the same
+	objects []string // object directories that have it, for "object-present"
+	trees   bool     // its trees were at hand, and were read into memory
+}
+
+// key names a question about a source: two with the same key have the same answer.
+func (s source) key() string {
+	parts := append([]string{string(s.commit), s.clone}, s.urls...)
+	if s.bundle != nil {
+		parts = append(parts, string(s.bundle.Digest), "bundle")
+	}
+	return strings.Join(parts, "\x00")
 }
 
 // locate finds out whether the commit can be had, in the order in which a restore would try. Nothing is written but to a temporary
 // directory.
 func (r *Resolver) locate(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource) found {
+	return r.asked.commits.get(ctx, r.opts.Remember, src.key(), func() found { return r.look(ctx, p, src, blobs) })
+}
+
+func (r *Resolver) look(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource) found {
 	idSize := git.IDSize(src.commit)
-	if s, err := p.NewStore(idSize, cloneObjects(src.clone, idSize)); err == nil {
-		complete := s.Complete(ctx, src.commit)
-		s.Close()
-		if complete {
-			return found{how: "object-present"}
+	objects := cloneObjects(src.clone, idSize)
+	if len(objects) > 0 {
+		if s, err := p.NewStore(idSize, objects); err == nil {
+			complete := s.Complete(ctx, src.commit)
+			s.Close()
+			if complete {
+				return found{how: "object-present", objects: objects}
+			}
 		}
 	}
 	if src.bundle != nil && blobs != nil {
-		prerequisites, err := readBundle(ctx, blobs, *src.bundle, nil)
+		f, err := r.lookInBundle(ctx, p, src, blobs)
 		if err == nil {
-			for _, id := range prerequisites {
-				f := r.locate(ctx, p, source{commit: id, clone: src.clone, urls: src.urls}, nil)
-				if f.how == "" {
-					f.err = fmt.Errorf("the kept commits build on %s: %w", id.Short(), f.err)
-					return f
-				}
-			}
-			return found{how: "bundle"}
+			return f
 		}
 		if len(src.urls) == 0 {
-			return found{err: fmt.Errorf("the bundle of its commits cannot be read: %w", err)}
+			return found{err: err, net: schema.IsKind(err, schema.Unavailable)}
 		}
 	}
 	result := found{err: fmt.Errorf("commit %s is in no repository that the record names", src.commit.Short())}
@@ -118,27 +130,84 @@ func (r *Resolver) locate(ctx context.Context, p *git.Program, src source, blobs
 	return result
 }
 
-func (r *Resolver) locateRemote(ctx context.Context, p *git.Program, commit schema.ObjectID, url string) found {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
-	defer cancel()
-	refs, err := p.LsRemote(ctx, "", url)
+// lookInBundle proves that the bundle is whole, by unpacking it, and that the commits it builds on can be had. An error is about the bundle itself.
+func (r *Resolver) lookInBundle(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource) (found, error) {
+	cannot := func(err error) error { return fmt.Errorf("the bundle of its commits cannot be read: %w", err) }
+	prerequisites, err := readBundle(ctx, blobs, *src.bundle, nil)
 	if err != nil {
-		return found{err: fmt.Errorf("remote %s: %w", git.CleanURL(url), err), net: !isAbsent(err)}
+		return found{}, cannot(err)
 	}
-	for _, ref := range refs {
-		if ref.ID == commit {
-			return found{how: "ls-remote"}
+	for _, id := range prerequisites {
+		f := r.locate(ctx, p, source{commit: id, clone: src.clone, urls: src.urls}, nil)
+		if f.how == "" {
+			f.err = fmt.Errorf("the kept commits build on %s: %w", id.Short(), f.err)
+			return f, nil
 		}
+	}
+	s, err := p.NewStore(git.IDSize(src.commit), nil)
+	if err != nil {
+		return found{err: err, net: true}, nil
+	}
+	defer s.Close()
+	if _, err := readBundle(ctx, blobs, *src.bundle, func(pack io.Reader) error { return s.IndexPack(ctx, pack) }); err != nil {
+		return found{}, cannot(err)
+	}
+	if len(prerequisites) == 0 && !s.Complete(ctx, src.commit) {
+		return found{}, fmt.Errorf("the bundle does not hold all of commit %s", src.commit.Short())
+	}
+	r.asked.trees.keepTrees(ctx, s, src.commit)
+	return found{how: "bundle", trees: true}, nil
+}
+
+func (r *Resolver) locateRemote(ctx context.Context, p *git.Program, commit schema.ObjectID, url string) found {
+	remote := r.advertised(ctx, p, url)
+	if remote.err != nil {
+		return found{err: fmt.Errorf("remote %s: %w", git.CleanURL(url), remote.err), net: !isAbsent(remote.err)}
+	}
+	if remote.ids[commit] {
+		return found{how: "ls-remote"}
 	}
 	s, err := p.NewStore(git.IDSize(commit), nil)
 	if err != nil {
 		return found{err: err, net: true}
 	}
 	defer s.Close()
-	if err := s.FetchCommit(ctx, url, commit, "blob:none"); err != nil {
-		return found{err: fmt.Errorf("remote %s no longer has commit %s", git.CleanURL(url), commit.Short()), net: !isAbsent(err)}
+	err = r.asked.atHost(ctx, url, func() error {
+		if r.opts.Remember && r.asked.silent(url) {
+			return fmt.Errorf("it left %d questions in a row without an answer, and is not asked again", maxFailed)
+		}
+		ctx, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
+		defer cancel()
+		err := s.FetchCommit(ctx, url, commit, "blob:none")
+		r.asked.answered(url, err == nil || isAbsent(err))
+		return err
+	})
+	switch {
+	case err == nil:
+	case isAbsent(err):
+		return found{err: fmt.Errorf("remote %s no longer has commit %s", git.CleanURL(url), commit.Short())}
+	default:
+		return found{err: fmt.Errorf("remote %s did not say whether it has commit %s: %w", git.CleanURL(url), commit.Short(), err), net: true}
 	}
-	return found{how: "fetched"}
+	r.asked.trees.keepTrees(ctx, s, commit)
+	return found{how: "fetched", trees: true}
+}
+
+// advertised lists what a remote has, once for all commits that are looked for there.
+func (r *Resolver) advertised(ctx context.Context, p *git.Program, url string) advertised {
+	return r.asked.refs.get(ctx, r.opts.Remember, url, func() (a advertised) {
+		a.err = r.asked.atHost(ctx, url, func() error {
+			ctx, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
+			defer cancel()
+			refs, err := p.LsRemote(ctx, "", url)
+			a.ids = make(map[schema.ObjectID]bool, len(refs))
+			for _, ref := range refs {
+				a.ids[ref.ID] = true
+			}
+			return err
+		})
+		return a
+	})
 }
 
 // readBundle reads a bundle's header, and hands its pack to take unless that is nil.
@@ -162,7 +231,7 @@ func readBundle(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef
 // obtain puts the commit and its files into store, from the first source that has them.
 func (r *Resolver) obtain(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource, store *git.Scratch) error {
 	idSize := git.IDSize(src.commit)
-	if copied, err := copyCommit(ctx, p, cloneObjects(src.clone, idSize), src.commit, store); copied || ctx.Err() != nil {
+	if copied, err := copyCommit(ctx, cloneObjects(src.clone, idSize), src.commit, store); copied || ctx.Err() != nil {
 		return err
 	}
 	var failures []error
@@ -213,33 +282,14 @@ func (r *Resolver) unbundle(ctx context.Context, p *git.Program, src source, blo
 	return nil
 }
 
-// copyCommit copies a commit with its files, not its history, out of a clone. The clone is read through its object directories alone.
-func copyCommit(ctx context.Context, p *git.Program, objectDirs []string, commit schema.ObjectID, store *git.Scratch) (copied bool, err error) {
+// copyCommit copies a commit with its files, not its history, out of a clone. The clone is read through its object directories alone. What it gives is
+// not checked for being whole, nor for being what its ids say: the checkout and the proof of its tree do both.
+func copyCommit(ctx context.Context, objectDirs []string, commit schema.ObjectID, store *git.Scratch) (copied bool, err error) {
 	if len(objectDirs) == 0 {
 		return false, nil
 	}
-	from, err := p.NewStore(git.IDSize(commit), objectDirs)
-	if err != nil {
+	if err := store.PackFrom(ctx, objectDirs, commit); err != nil {
 		return false, err
 	}
-	defer from.Close()
-	if !from.Complete(ctx, commit) {
-		return false, nil
-	}
-	pr, pw := io.Pipe()
-	packed := make(chan error, 1)
-	go func() {
-		_, err := from.Pack(ctx, pw, commit, nil, true)
-		pw.CloseWithError(err)
-		packed <- err
-	}()
-	err = store.IndexPack(ctx, pr)
-	pr.CloseWithError(io.ErrClosedPipe)
-	if packErr := <-packed; packErr != nil {
-		err = packErr
-	}
-	if err == nil {
-		err = store.CutHistory(commit)
-	}
-	return err == nil, err
+	return true, nil
 }

@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -67,6 +68,10 @@ func (s *Scratch) FetchCommit(ctx context.Context, url string, commit schema.Obj
 	first := s.Fetch(ctx, append(args, "--", url, string(commit)+":refs/fetched/"+string(commit))...)
 	if first == nil || ctx.Err() != nil {
 		return first
+	}
+	// "not our ref": it looked the commit up by its id and has none. Other refusals are about asking by id.
+	if call := (*CallError)(nil); errors.As(first, &call) && strings.Contains(call.Text, "not our ref "+string(commit)) {
+		return fmt.Errorf("the remote does not have commit %s: %w", commit.Short(), ErrMissing)
 	}
 	all := []string{"--force"}
 	if filter != "" {

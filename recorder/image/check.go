@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,8 +25,8 @@ const (
 )
 
 // CheckImage says whether the image of a pin can still be had, by digest. It asks the registry for the index and for the platform's
-// manifest (collectors delete them apart), with Options.Layers for the configuration and every layer too; the engine for a local
-// image; and hashes an image file. The state is unknown whenever the answer is not a clear yes or no.
+// manifest (collectors delete them apart), with Options.Layers for the configuration and every layer too, all at once; the engine for a
+// local image; and hashes an image file. The state is unknown whenever the answer is not a clear yes or no.
 func (r *Resolver) CheckImage(ctx context.Context, pin schema.ImagePin) schema.Availability {
 	a := schema.Availability{Pin: "image:" + pin.Name, Ref: pin.Ref}
 	if pin.FileDigest != "" {
@@ -45,52 +46,117 @@ func (r *Resolver) CheckImage(ctx context.Context, pin schema.ImagePin) schema.A
 	return r.checkRemote(ctx, pin, a)
 }
 
+// checkRemote asks for everything at once: the index, the platform's manifest, and its parts.
 func (r *Resolver) checkRemote(ctx context.Context, pin schema.ImagePin, a schema.Availability) schema.Availability {
 	a.Value, a.How = schema.Text(pin.Pullable()), howManifest
 	ref, err := registry.ParseReference(pin.Repository + "@" + string(pin.Pullable()))
 	if err != nil {
 		return unknown(a, err)
 	}
-	if _, err := r.registry.Head(ctx, ref); err != nil {
-		return r.notThere(ctx, pin, ref, a, "", err)
-	}
-	if pin.IndexDigest != "" && pin.PlatformDigest != "" && pin.PlatformDigest != pin.IndexDigest {
-		if _, err := r.registry.Head(ctx, ref.WithDigest(pin.PlatformDigest)); err != nil {
-			return r.notThere(ctx, pin, ref, a, fmt.Sprintf("the index is there, its image for %s (%s) is not: ", pin.Platform, pin.PlatformDigest.Short()), err)
-		}
+	child := pin.IndexDigest != "" && pin.PlatformDigest != "" && pin.PlatformDigest != pin.IndexDigest
+	var (
+		wg                           sync.WaitGroup
+		indexErr, childErr, blobsErr error
+		missing                      []schema.Digest
+		platform                     = fmt.Sprintf("its image for %s (%s)", pin.Platform, pin.PlatformDigest.Short())
+		problems                     []problem
+	)
+	wg.Go(func() { _, indexErr = r.registry.Head(ctx, ref) })
+	if child {
+		wg.Go(func() { _, childErr = r.registry.Head(ctx, ref.WithDigest(pin.PlatformDigest)) })
 	}
 	if r.layers && pin.PlatformDigest != "" {
 		a.How = howLayers
-		if missing, err := r.missingBlob(ctx, ref, pin.PlatformDigest); err != nil {
-			return r.notThere(ctx, pin, ref, a, "", err)
-		} else if missing != "" {
-			a.State, a.Reason = schema.StateGone, fmt.Sprintf("the manifest is there, its part %s is not", missing)
-			a.Remedy = "push the image again from a machine that has it"
-			return a
+		wg.Go(func() { missing, blobsErr = r.missingBlobs(ctx, ref, pin.PlatformDigest) })
+	}
+	wg.Wait()
+	if indexErr != nil {
+		problems = append(problems, problemOf("", indexErr))
+	}
+	switch {
+	case childErr == nil && child && registry.Absent(indexErr):
+		problems = append(problems, problem{schema.StateGone, platform + " is still there", ""})
+	case childErr != nil && indexErr == nil && registry.Absent(childErr):
+		problems = append(problems, problemOf("the index is there, "+platform+" is not: ", childErr))
+	case childErr != nil && (indexErr == nil || reasonOf(indexErr) != reasonOf(childErr)):
+		problems = append(problems, problemOf(platform+": ", childErr))
+	}
+	switch {
+	case len(missing) > 0:
+		problems = append(problems, problem{schema.StateGone, "the manifest is there, " + namedParts(missing), ""})
+	case blobsErr != nil && indexErr == nil && childErr == nil:
+		problems = append(problems, problemOf("", blobsErr))
+	}
+	return r.judge(ctx, pin, ref, a, problems)
+}
+
+// problem is one thing that is not as recorded.
+type problem struct {
+	state  schema.State
+	reason string
+	remedy string
+}
+
+// problemOf turns an error of the registry into a state; what says what it is about.
+func problemOf(what string, err error) problem {
+	p := problem{schema.StateUnknown, what + reasonOf(err), schema.HintOf(err)}
+	switch {
+	case registry.Absent(err):
+		p.state, p.remedy = schema.StateGone, ""
+	case errors.Is(err, registry.ErrDigestMismatch):
+		p.state = schema.StateChanged
+	}
+	return p
+}
+
+// judge makes one answer of the problems: what is certain comes first, and gone before changed.
+func (r *Resolver) judge(ctx context.Context, pin schema.ImagePin, ref registry.Reference, a schema.Availability, problems []problem) schema.Availability {
+	a.State = schema.StateAvailable
+	var reasons []string
+	for _, state := range []schema.State{schema.StateGone, schema.StateChanged, schema.StateUnknown} {
+		for _, p := range problems {
+			if p.state != state {
+				continue
+			}
+			if a.State == schema.StateAvailable {
+				a.State = state
+			}
+			if a.Remedy == "" && a.State == state {
+				a.Remedy = p.remedy
+			}
+			reasons = append(reasons, p.reason)
 		}
 	}
-	a.State = schema.StateAvailable
+	if a.State == schema.StateGone {
+		a.Remedy = "push the image again from a machine that has it: " + ref.String()
+		if pin.Tag != "" && !strings.Contains(reasons[0], registry.ErrNameUnknown.Error()) {
+			if now, err := r.registry.Head(ctx, ref.WithTag(pin.Tag)); err == nil && now.Digest != pin.Pullable() {
+				a.Found = schema.Text(now.Digest)
+				reasons = append(reasons, fmt.Sprintf("the tag %s names another image now", pin.Tag))
+			}
+		}
+	}
+	a.Reason = strings.Join(reasons, "; ")
 	return a
 }
 
-// notThere turns an error of the registry into a state; what says what is missing.
-func (r *Resolver) notThere(ctx context.Context, pin schema.ImagePin, ref registry.Reference, a schema.Availability, what string, err error) schema.Availability {
-	switch {
-	case registry.Absent(err):
-		a.State, a.Reason = schema.StateGone, what+reasonOf(err)
-		a.Remedy = "push the image again from a machine that has it: " + ref.String()
-		if pin.Tag != "" && !errors.Is(err, registry.ErrNameUnknown) {
-			if now, terr := r.registry.Head(ctx, ref.WithTag(pin.Tag)); terr == nil && now.Digest != pin.Pullable() {
-				a.Found = schema.Text(now.Digest)
-				a.Reason += fmt.Sprintf("; the tag %s names another image now", pin.Tag)
-			}
-		}
-		return a
-	case errors.Is(err, registry.ErrDigestMismatch):
-		a.State, a.Reason, a.Remedy = schema.StateChanged, reasonOf(err), schema.HintOf(err)
-		return a
+// namedParts says which parts of an image are missing.
+func namedParts(missing []schema.Digest) string {
+	const named = 3
+	if len(missing) == 1 {
+		return fmt.Sprintf("its part %s is not", missing[0])
 	}
-	return unknown(a, err)
+	text := "its parts"
+	for i, d := range missing[:min(named, len(missing))] {
+		if i > 0 {
+			text += ","
+		}
+		text += " " + string(d)
+	}
+	if more := len(missing) - named; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text + " are not"
 }
 
 func unknown(a schema.Availability, err error) schema.Availability {
@@ -110,14 +176,15 @@ func reasonOf(err error) string {
 // maxLayers bounds how many blobs of one image are asked for; engines do not run images with more than some hundred layers.
 const maxLayers = 2000
 
-// missingBlob asks for the configuration and the layers of an image and names the first, in their order, that the registry lacks.
-func (r *Resolver) missingBlob(ctx context.Context, ref registry.Reference, d schema.Digest) (schema.Digest, error) {
+// missingBlobs asks for the configuration and the layers of an image, all at once, and names those that the registry lacks, in their order. Where it could not be
+// found out for some, the error is that of the first of them; what is known to be missing is given all the same.
+func (r *Resolver) missingBlobs(ctx context.Context, ref registry.Reference, d schema.Digest) ([]schema.Digest, error) {
 	doc, err := r.manifest(ctx, ref, d)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if doc.isIndex() {
-		return "", r.fail(schema.Unpinnable, ref.String(), errors.New("the recorded platform digest names an index"), "")
+		return nil, r.fail(schema.Unpinnable, ref.String(), errors.New("the recorded platform digest names an index"), "")
 	}
 	blobs := []descriptor{*doc.Config}
 	if doc.Layers != nil {
@@ -128,26 +195,28 @@ func (r *Resolver) missingBlob(ctx context.Context, ref registry.Reference, d sc
 		}
 	}
 	if len(blobs) > maxLayers {
-		return "", r.fail(schema.Unpinnable, ref.String(), fmt.Errorf("it has more than %d layers", maxLayers), "")
+		return nil, r.fail(schema.Unpinnable, ref.String(), fmt.Errorf("it has more than %d layers", maxLayers), "")
 	}
-	there := make([]bool, len(blobs))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(8)
+	there, failed := make([]bool, len(blobs)), make([]error, len(blobs))
+	var g errgroup.Group
+	g.SetLimit(32) // the registry client itself bounds the requests to one host
 	for i, blob := range blobs {
-		g.Go(func() (err error) {
-			there[i], err = r.registry.HasBlob(gctx, ref, blob.Digest)
-			return err
+		g.Go(func() error {
+			there[i], failed[i] = r.registry.HasBlob(ctx, ref, blob.Digest)
+			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return "", err
-	}
-	for i, ok := range there {
-		if !ok {
-			return blobs[i].Digest, nil
+	_ = g.Wait()
+	var missing []schema.Digest
+	for i := range blobs {
+		if err == nil {
+			err = failed[i]
+		}
+		if !there[i] && failed[i] == nil {
+			missing = append(missing, blobs[i].Digest)
 		}
 	}
-	return "", nil
+	return missing, err
 }
 
 func (r *Resolver) checkLocal(ctx context.Context, pin schema.ImagePin, a schema.Availability) schema.Availability {

@@ -1,10 +1,14 @@
 package image_test
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/recorder/image"
@@ -68,6 +72,7 @@ func TestCheckRegistryImage(t *testing.T) {
 			t.Errorf("%s: no value", name)
 		}
 		remove()
+		ok(t, w.clock.Wait(t.Context(), time.Hour)) // what asked to be left alone for an hour is
 	}
 
 	ok(t, w.Delete("a/b", pushed.Children["linux/amd64"].Digest))
@@ -96,8 +101,126 @@ func TestCheckLayers(t *testing.T) {
 	w.Inject(imagetest.Fault{Method: "HEAD", Path: "/blobs/" + string(pushed.Config), Do: imagetest.Answer(404, "BLOB_UNKNOWN")})
 	wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateGone, "its part "+string(pushed.Config)+" is not")
 	w.Heal()
-	w.Inject(imagetest.Fault{Method: "HEAD", Path: "/blobs/", Do: imagetest.Answer(403, "DENIED")})
+	w.Inject(imagetest.Fault{Path: "/blobs/", Do: imagetest.Answer(403, "DENIED")})
 	wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateUnknown, "denies access")
+	w.Heal()
+	w.Inject(imagetest.Fault{Path: "/blobs/", Do: imagetest.Answer(404, "BLOB_UNKNOWN")})
+	wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateGone, "its parts "+string(pushed.Config)+", sha256:", "are not")
+	// What is known to be missing stands before what could not be found out.
+	w.Inject(imagetest.Fault{Path: "/blobs/" + string(pushed.Config), Do: imagetest.Answer(403, "DENIED")})
+	wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateGone, "its part sha256:")
+}
+
+// Not every registry answers HEAD of a blob, and storage behind a redirect often has a URL that is signed for GET.
+func TestCheckLayersWithoutHead(t *testing.T) {
+	for name, c := range map[string]struct {
+		head, get imagetest.Do
+		state     schema.State
+	}{
+		"405":                   {imagetest.Answer(405, "UNSUPPORTED"), nil, schema.StateAvailable},
+		"signed for GET":        {imagetest.Answer(403, "SignatureDoesNotMatch"), nil, schema.StateAvailable},
+		"405, and it is gone":   {imagetest.Answer(405, "UNSUPPORTED"), imagetest.Answer(404, "BLOB_UNKNOWN"), schema.StateGone},
+		"storage has lost them": {imagetest.Answer(403, "SignatureDoesNotMatch"), imagetest.Answer(404, "NoSuchKey"), schema.StateGone},
+		"storage is down":       {imagetest.Answer(500, ""), imagetest.Answer(500, ""), schema.StateUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, store := newWorld(t, layers), newWorld(t)
+			pushed, err := w.PushImage("a/b", "1", imagetest.Image{Files: map[string]string{"a": "1"}})
+			ok(t, err)
+			ok(t, drop(store.PushImage("a/b", "1", imagetest.Image{Files: map[string]string{"a": "1"}})))
+			pin, err := w.resolve(t, w.Ref("a/b", "1"))
+			ok(t, err)
+			w.Inject(imagetest.Fault{Path: "/blobs/", Do: func(rw http.ResponseWriter, req *http.Request, _ http.Handler) {
+				http.Redirect(rw, req, "http://"+store.Host+req.URL.Path+"?signature=hunter2", http.StatusTemporaryRedirect)
+			}})
+			store.Inject(imagetest.Fault{Method: "HEAD", Path: "/blobs/", Do: c.head})
+			if c.get != nil {
+				store.Inject(imagetest.Fault{Method: "GET", Path: "/blobs/", Do: c.get})
+			}
+			a := w.images.CheckImage(t.Context(), pin)
+			says := ""
+			if c.state == schema.StateGone {
+				says = string(pushed.Config)
+			}
+			if wantState(t, a, c.state, says); strings.Contains(a.Reason+a.Remedy, "hunter2") {
+				t.Errorf("a signature is shown: %+v", a)
+			}
+		})
+	}
+}
+
+func TestCheckLayersThatLieElsewhere(t *testing.T) {
+	w := newWorld(t, layers)
+	pushed, err := w.PushImage("a/b", "1", imagetest.Image{Files: map[string]string{"a": "1"}})
+	ok(t, err)
+	elsewhere := map[string]any{"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "digest": schema.SHA256([]byte("x")), "size": 1, "urls": []string{"https://example.com/x"}}
+	d, err := w.PushManifest("a/b", "2", "application/vnd.oci.image.manifest.v1+json", map[string]any{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+		"config": map[string]any{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": pushed.Config, "size": 1}, "layers": []any{elsewhere}})
+	ok(t, err)
+	w.Forget()
+	wantState(t, w.images.CheckImage(t.Context(), schema.ImagePin{Repository: w.Host + "/a/b", PlatformDigest: d, ConfigDigest: pushed.Config}), schema.StateAvailable)
+	if w.Count("", string(schema.SHA256([]byte("x")))) != 0 {
+		t.Errorf("%q", w.Requests())
+	}
+}
+
+// Everything is asked for at once: no answer waits for another, but the parts for the manifest that names them.
+func TestCheckAsksAtOnce(t *testing.T) {
+	w := newWorld(t, layers, withCache(t.TempDir()))
+	pushed, err := w.PushIndex("a/b", "1", nil, threePlatforms...)
+	ok(t, err)
+	pin, err := w.resolve(t, w.Ref("a/b", "1"))
+	ok(t, err)
+	wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateAvailable) // the manifest is in the cache now
+	w.Forget()
+	var together sync.WaitGroup
+	together.Add(4) // the index, the child, its configuration and its layer
+	for _, path := range []string{"/manifests/" + string(pushed.Digest), "/manifests/" + string(pin.PlatformDigest), "/blobs/"} {
+		w.Inject(imagetest.Fault{Method: "HEAD", Path: path, Do: func(rw http.ResponseWriter, req *http.Request, next http.Handler) {
+			together.Done()
+			together.Wait()
+			next.ServeHTTP(rw, req)
+		}})
+	}
+	wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateAvailable)
+	if w.Count("HEAD", "") != 4 || w.Count("GET", "") != 0 {
+		t.Errorf("%q", w.Requests())
+	}
+}
+
+// A registry that asks to be left alone is left alone by every question, not just by the one that it told so.
+func TestCheckManyWhileBusy(t *testing.T) {
+	w := newWorld(t)
+	var pins []schema.ImagePin
+	for i := range 20 {
+		ok(t, drop(w.PushRandom("a/b", fmt.Sprint(i))))
+		pin, err := w.resolve(t, w.Ref("a/b", fmt.Sprint(i)))
+		ok(t, err)
+		pins = append(pins, pin)
+	}
+	all := func() (found []schema.Availability) {
+		for _, pin := range pins {
+			found = append(found, w.images.CheckImage(t.Context(), pin))
+		}
+		return found
+	}
+	w.Forget()
+	w.Inject(imagetest.Fault{Path: "/manifests/", Times: 1, Do: imagetest.TooMany("3600")})
+	for _, a := range all() {
+		wantState(t, a, schema.StateUnknown, "429", "try again in 1h")
+	}
+	if n := len(w.Requests()); n != 1 {
+		t.Errorf("%d requests to a registry that asked to be left alone for an hour: %q", n, w.Requests())
+	}
+	ok(t, w.clock.Wait(t.Context(), time.Hour))
+	w.Forget()
+	w.Inject(imagetest.Fault{Path: "/manifests/", Times: 3, Do: imagetest.TooMany("10")})
+	for _, a := range all() {
+		wantState(t, a, schema.StateAvailable)
+	}
+	if n := w.Count("HEAD", ""); n != 23 {
+		t.Errorf("%d requests: %q", n, w.Requests())
+	}
 }
 
 // A record may come from anywhere: nothing in it may make a check fail in other ways than by saying so.

@@ -247,7 +247,8 @@ func (c *Client) Config(ctx context.Context, ref Reference, d schema.Digest) ([]
 	})
 }
 
-// HasBlob asks whether the repository of ref has the blob d. One HEAD is sent.
+// HasBlob asks whether the repository of ref has the blob d. One HEAD is sent; a GET, whose body is not read, follows when the answer to that is an error: there are
+// registries without HEAD for blobs, and storage behind a redirect whose signed URL is for GET alone.
 func (c *Client) HasBlob(ctx context.Context, ref Reference, d schema.Digest) (bool, error) {
 	if err := valid(ref, d); err != nil {
 		return false, err
@@ -262,7 +263,20 @@ func (c *Client) HasBlob(ctx context.Context, ref Reference, d schema.Digest) (b
 		if err != nil {
 			return false, err
 		}
-		return partial.Exists(layer)
+		there, err := partial.Exists(layer)
+		if err == nil || !worthGet(err) {
+			return there, err
+		}
+		body, err := layer.Compressed()
+		var answer *transport.Error
+		if errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		_ = body.Close()
+		return true, nil
 	})
 }
 

@@ -146,10 +146,15 @@ func (t *transportLayer) send(h *host, req *http.Request) (*http.Response, error
 		return true, t.wait(ctx, d)
 	}
 	for try := 1; ; try++ {
-		if ok, err := pause(h.patience(t.now())); err != nil {
+		asked := h.patience(t.now())
+		if ok, err := pause(asked); err != nil {
 			return nil, err
 		} else if !ok {
-			return nil, &busyError{host: req.URL.Host, status: http.StatusTooManyRequests, waited: waited, overtime: true}
+			busy := &busyError{host: req.URL.Host, status: http.StatusTooManyRequests, waited: waited, tooLong: asked > t.maxWait, overtime: asked <= t.maxWait}
+			if busy.tooLong {
+				busy.asked = asked
+			}
+			return nil, busy
 		}
 		if try > 1 && req.GetBody != nil {
 			body, err := req.GetBody()
@@ -173,8 +178,11 @@ func (t *transportLayer) send(h *host, req *http.Request) (*http.Response, error
 		}
 		busy := t.busy(req, res, try)
 		if more {
-			if d <= t.maxWait && busy != nil && busy.asked > 0 {
+			switch { // the other requests to this host are held back too
+			case busy != nil && busy.asked > 0:
 				h.leaveAlone(t.now().Add(busy.asked))
+			case busy != nil && busy.status == http.StatusTooManyRequests:
+				h.leaveAlone(t.now().Add(d))
 			}
 			ok, werr := pause(d)
 			if werr != nil {
@@ -216,7 +224,14 @@ func (t *transportLayer) once(h *host, req *http.Request) (*http.Response, error
 		return nil, err
 	}
 	release := sync.OnceFunc(h.release)
+	if h.silent(t.now()) { // found out while this request waited for its turn
+		release()
+		return nil, &silentError{req.URL.Host}
+	}
 	res, err := t.base.RoundTrip(req)
+	if req.Context().Err() == nil && (err == nil || timedOut(err)) {
+		h.heard(err == nil, t.now())
+	}
 	if err != nil {
 		release()
 		return nil, err

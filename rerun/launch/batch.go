@@ -10,12 +10,12 @@ import (
 // Batch hands job specs to a scheduler, which runs them: kubernetes, slurm.
 //
 // Every error is a [*schema.Error]: Unavailable when the scheduler cannot be reached or has no room, Invalid when it refuses the spec, Interrupted when ctx
-// ended, Drift when it says that it runs something else than what is pinned.
+// ended, Drift when it says that it runs something else than what is pinned, Gone when it does not know the job any more.
 type Batch interface {
 	// Name is what a record calls the place: kubernetes, slurm.
 	Name() string
-	// Probe says within seconds whether the scheduler can be reached and takes jobs. It changes nothing.
-	Probe(ctx context.Context) error
+	// Probe says within seconds whether the scheduler can be reached and takes jobs; where spec has data, whether it takes this one. It changes nothing.
+	Probe(ctx context.Context, spec Spec) error
 	// Plan says in a line each what Submit would do, and refuses what could not be followed to its end. It changes nothing and needs no scheduler.
 	Plan(spec Spec) ([]string, error)
 	// Submit hands the spec over. After an error nothing of it runs, or the error names what may. The spec holds the run's id (DESIGN §3.9), so that what was

@@ -7,7 +7,7 @@ import (
 
 // Launcher starts a command somewhere and waits for it.
 type Launcher interface {
-	// Name is what a record calls the place: local, podman, docker.
+	// Name is what a record calls the place: local, podman, docker, slurm.
 	Name() string
 	// Launch returns how the command ended, whatever its exit code. An error is a [*StartError]: the command never ran. When ctx ends the
 	// command is asked to stop (SIGTERM) and waited for; it is never killed.

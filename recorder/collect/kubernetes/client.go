@@ -43,11 +43,11 @@ type Client struct {
 
 // New finds the cluster. It asks nothing of it yet. Errors are of kind Invalid.
 func New(o Options) (*Client, error) {
-	config, namespace, err := configOf(o)
+	config, namespace, err := Config(o)
 	if err != nil {
-		return nil, &record.Error{Op: "collect.cluster", Kind: record.Invalid, Subject: "cluster", Err: err, Hint: "name a kubeconfig with --kubeconfig, or run it in a pod with a service account"}
+		return nil, err
 	}
-	config.UserAgent, config.QPS, config.Burst, config.WarningHandler = o.Agent, 20, 40, rest.NoWarnings{}
+	config.QPS, config.Burst, config.WarningHandler = 20, 40, rest.NoWarnings{}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, &record.Error{Op: "collect.cluster", Kind: record.Invalid, Subject: "cluster", Err: err}
@@ -66,19 +66,24 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-func configOf(o Options) (*rest.Config, string, error) {
+// Config finds the cluster and the namespace that the options name, as kubectl would. It asks nothing of the cluster. Errors are of kind Invalid.
+func Config(o Options) (*rest.Config, string, error) {
+	fail := func(err error) (*rest.Config, string, error) {
+		return nil, "", &record.Error{Op: "collect.cluster", Kind: record.Invalid, Subject: "cluster", Err: err, Hint: "name a kubeconfig with --kubeconfig, or run it in a pod with a service account"}
+	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.Kubeconfig
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: o.Context}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides) // it takes the pod's own account where there is no file
 	config, err := loader.ClientConfig()
 	if err != nil {
-		return nil, "", err
+		return fail(err)
 	}
+	config.UserAgent = o.Agent
 	namespace := o.Namespace
 	if namespace == "" {
 		if namespace, _, err = loader.Namespace(); err != nil {
-			return nil, "", err
+			return fail(err)
 		}
 	}
 	return config, namespace, nil

@@ -75,7 +75,9 @@ func (l *Launcher) Launch(ctx context.Context, job launch.Job) (launch.Exit, err
 	if err != nil {
 		return launch.Exit{}, startError(launch.CodeLauncher, err)
 	}
-	created, err := l.run(ctx, env, args...)
+	// A client that is killed while it creates a container would leave it behind: the end of ctx waits for its word.
+	quiet := context.WithoutCancel(ctx)
+	created, err := l.run(quiet, env, args...)
 	if err != nil {
 		return launch.Exit{}, startError(launch.CodeLauncher, l.engineError(job.Image, err))
 	}
@@ -85,11 +87,20 @@ func (l *Launcher) Launch(ctx context.Context, job launch.Job) (launch.Exit, err
 	}
 	defer l.remove(id)
 	if l.engine == Podman { // finds out whether the command can be executed, and says why not where we can hear it
-		if _, err := l.run(ctx, nil, "init", id); err != nil {
+		if _, err := l.run(quiet, nil, "init", id); err != nil {
 			return launch.Exit{}, startError(codeOf(err.Error()), l.engineError(job.Image, err))
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return launch.Exit{}, startError(launch.CodeLauncher, l.engineError(job.Image, err))
+	}
 	return l.start(ctx, id, job, tty)
+}
+
+// CreateArgs gives the command line with which [Launcher.Launch] would create the container. Values of variables that could be secret are not in it.
+func (l *Launcher) CreateArgs(ctx context.Context, job launch.Job) ([]string, error) {
+	args, _, err := l.createArgs(job, false, l.user(ctx))
+	return append([]string{l.engine}, args...), err
 }
 
 // start starts the container and waits for its end.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/runpin/runpin/rerun/launch"
+	"github.com/runpin/runpin/rerun/launch/launchtest"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -64,17 +64,26 @@ func run(t *testing.T, job launch.Job) (launch.Exit, error) {
 	return New().Launch(ctx, job)
 }
 
-func TestBytesPassThrough(t *testing.T) {
+func TestLauncher(t *testing.T) {
 	needShell(t)
-	all := make([]byte, 1<<20)
-	for i := range all {
-		all[i] = byte(i * 7)
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, []byte("#!/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	var out, errs bytes.Buffer
-	exit, err := run(t, launch.Job{Argv: []string{"sh", "-c", "cat; echo oops >&2; exit 3"}, Stdin: bytes.NewReader(all), Stdout: &out, Stderr: &errs})
-	if err != nil || exit != (launch.Exit{Code: 3}) || !bytes.Equal(out.Bytes(), all) || errs.String() != "oops\n" {
-		t.Errorf("%v %v %d bytes %q", exit, err, out.Len(), errs.String())
-	}
+	launchtest.Launcher(t, launchtest.LauncherHarness{
+		Launcher: New(),
+		Job:      func(*testing.T) launch.Job { return launch.Job{Env: []string{"PATH=" + os.Getenv("PATH")}} },
+		Directory: func(t *testing.T, job *launch.Job) string {
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			job.Dir = dir
+			return dir
+		},
+		Added: func(string) bool { return false },
+		Plain: plain,
+	})
 }
 
 // A file is the process's own: it shares the offset and nothing is copied.
@@ -96,22 +105,6 @@ func TestFilesAreHandedOver(t *testing.T) {
 	}
 }
 
-func TestEnvironmentAndDirectory(t *testing.T) {
-	needShell(t)
-	dir := t.TempDir()
-	dir, _ = filepath.EvalSymlinks(dir)
-	var out bytes.Buffer
-	job := launch.Job{Argv: []string{"sh", "-c", "pwd; env | grep -v -e ^_ -e ^PWD -e ^SHLVL -e ^OLDPWD | sort"}, Dir: dir,
-		Env: []string{"PATH=" + os.Getenv("PATH"), "A=1", "A=2", "B=x y\nz"}, Stdout: &out}
-	if _, err := run(t, job); err != nil {
-		t.Fatal(err)
-	}
-	want := dir + "\nA=2\nB=x y\nPATH=" + os.Getenv("PATH") + "\nz\n"
-	if out.String() != want {
-		t.Errorf("got %q, want %q", out.String(), want)
-	}
-}
-
 func TestStarted(t *testing.T) {
 	needShell(t)
 	var pid int
@@ -121,30 +114,6 @@ func TestStarted(t *testing.T) {
 	}
 	if got := strings.TrimSpace(out.String()); pid == 0 || got != strconv.Itoa(pid) {
 		t.Errorf("told %d, is %s", pid, got)
-	}
-}
-
-// A reader that never ends does not hold up the end of the process.
-func TestReaderThatNeverEnds(t *testing.T) {
-	needShell(t)
-	r, w := io.Pipe()
-	defer w.Close()
-	if exit, err := run(t, launch.Job{Argv: []string{"sh", "-c", "exit 4"}, Stdin: r}); err != nil || exit.Code != 4 {
-		t.Errorf("%v %v", exit, err)
-	}
-}
-
-type brokenWriter struct{}
-
-func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("nobody listens") }
-
-// A writer of ours that fails is not felt by the process.
-func TestWriterThatFails(t *testing.T) {
-	needShell(t)
-	exit, err := run(t, launch.Job{Argv: []string{"sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo 0123456789012345678901234567890123456789012345678901234567890123456789 || exit 9; i=$((i+1)); done; exit 5"},
-		Stdout: brokenWriter{}})
-	if err != nil || exit.Code != 5 {
-		t.Errorf("%v %v", exit, err)
 	}
 }
 

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/runpin/runpin/rerun/launch"
 )
 
 // as starts this test binary in place of runpin, launching a shell script, in a session of its own: without a terminal.
@@ -121,15 +119,6 @@ func TestKilledRecorder(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	cmd.Wait()
-}
-
-func TestDeathBySignal(t *testing.T) {
-	for sig, want := range map[string]launch.Exit{"KILL": {Code: 137, Signal: "SIGKILL"}, "TERM": {Code: 143, Signal: "SIGTERM"}, "SEGV": {Code: 139, Signal: "SIGSEGV"}} {
-		exit, err := run(t, launch.Job{Argv: []string{"sh", "-c", "ulimit -c 0; kill -" + sig + " $$"}})
-		if err != nil || exit != want {
-			t.Errorf("%s: %v %v", sig, exit, err)
-		}
-	}
 }
 
 // nohup's ignored SIGHUP stays ignored.

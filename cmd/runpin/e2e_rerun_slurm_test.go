@@ -1,0 +1,85 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/runpin/runpin/schema"
+)
+
+const plainSbatch = `#!/bin/sh
+#SBATCH --ntasks=1
+#SBATCH --output=job.log
+echo "training with seed 7"
+sed s/x/7/ settings.txt > model.txt
+printf '{"loss": 0.25}' > metrics.json
+test ! -e fail
+`
+
+// lastID gives the run's id that a rerun prints last.
+func lastID(stdout string) string {
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	return lines[len(lines)-1]
+}
+
+// TestRerunOnSlurm runs on a real Slurm: a command that ran on a machine, and a recorded batch script, which is put back, submitted, followed, collected and judged.
+func TestRerunOnSlurm(t *testing.T) {
+	s := startSlurm(t, 1)
+	p := newPipeline(t)
+	do := func(want int, args ...string) (stdout, stderr string) {
+		t.Helper()
+		code, stdout, stderr := p.run(s.Env, "", args...)
+		if code != want {
+			t.Fatalf("runpin %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), code, want, stdout, stderr)
+		}
+		return stdout, stderr
+	}
+
+	// A command that ran here.
+	p.must(0, "record", "--dataset", "train=data", "--output", "model=model.txt", "--", "sh", "-c", `cat "$1"/*.csv > "$2"`, "sh", "{train}", "{model}")
+	out, _ := do(0, "rerun", "latest", "--execute", "--on", "slurm")
+	moved := p.show(lastID(out))
+	if moved.Launcher != "slurm" || moved.Verdict == nil || moved.Verdict.Result != schema.Identical || len(moved.Environments) != 0 {
+		t.Errorf("on %s, %+v, %d environments: what a node looks like is not known from here", moved.Launcher, moved.Verdict, len(moved.Environments))
+	}
+
+	// A batch script, as it was submitted by hand.
+	p.write("plain.sbatch", plainSbatch)
+	runGit(t, p.project, "add", "plain.sbatch")
+	runGit(t, p.project, "commit", "--quiet", "--message", "a job")
+	id, pinned := p.plan("plain.sbatch", "--output", "model=model.txt", "--metrics", "metrics.json")
+	job, code := s.Sbatch(t, p.project, nil, filepath.Join(p.project, pinned))
+	if code != 0 {
+		t.Fatalf("sbatch: exit code %d\n%s", code, s.Logs())
+	}
+	do(0, "finish", id, "--slurm", job, "--output", "model=model.txt", "--metrics", "metrics.json")
+	p.write("model.txt", "another model")
+	p.write("settings.txt", "edited since\n")
+
+	out, said := do(0, "rerun", id, "--execute")
+	again := p.show(lastID(out))
+	if again.Verdict == nil || again.Verdict.Result != schema.Identical || again.RerunOf != schema.RunID(id) || again.Status != schema.Succeeded || again.Launched == nil || again.Launched.On != "slurm" {
+		t.Fatalf("%+v, launched %+v, %s", again.Verdict, again.Launched, again.Status)
+	}
+	if !strings.Contains(said, "training with seed 7") {
+		t.Errorf("what the job prints is not shown:\n%s", said)
+	}
+	if len(again.Attempts) != 1 || again.Fingerprint == "" || again.Fingerprint != p.show(id).Fingerprint {
+		t.Errorf("attempts %+v, fingerprint %s, was %s", again.Attempts, again.Fingerprint, p.show(id).Fingerprint)
+	}
+	if p.read("model.txt") != "another model" || p.read("settings.txt") != "edited since\n" {
+		t.Error("the checkout was touched")
+	}
+
+	// It is left alone, and judged later.
+	out, _ = do(0, "rerun", id, "--execute", "--detach")
+	left := lastID(out)
+	job = p.show(left).Launched.Job
+	for !strings.Contains(s.Scontrol(t, "show", "job", job, "--oneliner"), "JobState=COMPLETED") {
+	}
+	do(0, "verify", left)
+	if v := p.show(left).Verdict; v == nil || v.Result != schema.Identical {
+		t.Errorf("judged later: %+v", v)
+	}
+}
