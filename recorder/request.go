@@ -17,9 +17,10 @@ type Request struct {
 	Labels  map[string]string
 
 	Images     []ImageRef
-	Platform   string // of all images; "" for linux on this machine's architecture
-	In         string // podman or docker: run Command in the (only) image
-	GPUs       string // what the container is given: all, none, a number or device=ID,…
+	Platform   string   // of all images; "" for linux on this machine's architecture
+	In         string   // podman or docker: run Command in the (only) image
+	GPUs       string   // what the container is given: all, none, a number or device=ID,…
+	EnvFile    []string // NAME=value: further variables of the container; their names are recorded, their values never
 	Code       []CodeRef
 	NoCode     bool
 	Datasets   []DatasetRef

@@ -39,6 +39,12 @@ func told(a schema.Availability) Question {
 	return Question{Pin: a.Pin, Ref: a.Ref, Key: keyOf("told", a.Pin, string(a.State), a.How, a.Reason, a.Remedy), Ask: func(context.Context) schema.Availability { return a }}
 }
 
+// envFileCode is the code of the reason that names a variable which a file gave to the command, and fromFile what is said of it.
+const (
+	envFileCode = "env-file"
+	fromFile    = "the run had it from a file of variables"
+)
+
 // aboutSecrets asks for what was kept out of the record because it holds a secret.
 func aboutSecrets(run schema.Run, opts PreflightOptions) []Question {
 	var questions []Question
@@ -49,6 +55,9 @@ func aboutSecrets(run schema.Run, opts PreflightOptions) []Question {
 		}
 		seen[name] = true
 		a := schema.Availability{Pin: "secret:" + name, Ref: ref, State: schema.StateUnknown, Reason: what + " was withheld from the record because it holds a secret", Remedy: remedy}
+		if what == fromFile {
+			a.Reason = fromFile + ": its value is not in the record"
+		}
 		if opts.Given[name] {
 			a.State, a.How, a.Reason, a.Remedy = schema.StateAvailable, "given", "", ""
 		}
@@ -67,6 +76,11 @@ func aboutSecrets(run schema.Run, opts PreflightOptions) []Question {
 			if x.Why == schema.ExcludedSecret {
 				add(string(x.Path), x.Path, "a file of the code", "give it to the rerun: "+secretFlag(string(x.Path)))
 			}
+		}
+	}
+	for _, reason := range slices.Concat(run.Reasons, run.Relaxed) {
+		if name, ok := strings.CutPrefix(string(reason.Subject), "env."); ok && reason.Code == envFileCode {
+			add(name, "", fromFile, variableRemedy(run))
 		}
 	}
 	for _, name := range withheldVariables(run) {

@@ -3,6 +3,7 @@ package rerun
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/runpin/runpin/schema"
@@ -86,10 +87,13 @@ func FuzzMoved(f *testing.F) {
 type elsewhere struct {
 	*world
 	states map[string]schema.State
+	mu     sync.Mutex
 	asked  []string
 }
 
 func (e *elsewhere) answer(at string) schema.Availability {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.asked = append(e.asked, at)
 	s := e.states[at]
 	if s == "" {

@@ -194,7 +194,7 @@ func (r *Rerunner) takeEnvFile(p *Prepared, given map[string]string) error {
 		case strings.HasPrefix(name, "RUNPIN_"):
 			return refuse("leave it out", "runpin sets it itself")
 		}
-		p.Relaxed = append(p.Relaxed, schema.Reason{Code: "env-file", Subject: schema.Text("env." + name), Text: "given by a file; its value is not recorded"})
+		p.Relaxed = append(p.Relaxed, schema.Reason{Code: envFileCode, Subject: schema.Text("env." + name), Text: "given by a file; its value is not recorded"})
 	}
 	return nil
 }

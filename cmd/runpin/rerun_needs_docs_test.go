@@ -41,7 +41,7 @@ func TestRerunNeedsPage(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", command, code, said)
 		}
 	}
-	if typed != 8 {
+	if typed != 10 {
 		t.Errorf("%d examples were found", typed)
 	}
 }

@@ -25,6 +25,18 @@ func TestRerunInPodmanWithWhatItNeeds(t *testing.T) {
 		t.Fatalf("the original saw %q", got)
 	}
 
+	original := w.record("--in", "podman", "--image", w.image, "--env-file", filepath.Join(w.dir, "variables"), "--output", "env=out/env.txt", "--", "sh", "env.sh")
+	if got, want := w.read("project/out/env.txt"), "key "+key+" run none passed from the machine\nfirst\n"; got != want {
+		t.Fatalf("the original with a file of variables saw %q", got)
+	}
+	if w.show(original).Fingerprint == "" {
+		t.Error("a file of variables keeps a run from having a fingerprint")
+	}
+	_, stdout, _ := w.runpin("check", original)
+	if want := "secret:WANDB_API_KEY\tunknown (advice)\trecord\t\tthe run had it from a file of variables: its value is not in the record; a container sees none of this machine's variables: --env-file FILE"; !strings.Contains(stdout, want) {
+		t.Errorf("a check does not ask for it:\n%s", stdout)
+	}
+
 	// The image moves: its old registry loses it, and the engine has no copy.
 	second, _ := startRegistry(t)
 	if moved := busyboxImage(t, second, "ml/images/trainer", "any", map[string]string{"etc/flavour": "first\n"}); moved != w.first {
@@ -62,6 +74,7 @@ func TestRerunInPodmanWithWhatItNeeds(t *testing.T) {
 		return stderr
 	}
 	rerun(inImage, "key "+key+" run none passed from the machine\nfirst\n", "--env-file", filepath.Join(w.dir, "variables"))
+	rerun(original, "key "+key+" run none passed from the machine\nfirst\n", "--env-file", filepath.Join(w.dir, "variables"))
 	forget()
 	if said := rerun(started, "key none run none passed none\nfirst\n"); !strings.Contains(said, "relaxed: env.WANDB_RUN_ID left out") {
 		t.Error(said)

@@ -40,7 +40,7 @@ _runpin() {
   done
   case "$path" in
   "") words="record finish collect list show label note diff check rerun verify pin lint import serve store demo env version help completion --store --help --color" ;;
-  "record") words="--join --in --gpus --image --platform --insecure-registry --job --pinned --field --no-stamp --code --no-code --dataset --model --param --params --output --metrics --tolerance --compare --env --name --project --parent --pins-from --label --require --best-effort --id-file --json" ;;
+  "record") words="--join --in --env-file --gpus --image --platform --insecure-registry --job --pinned --field --no-stamp --code --no-code --dataset --model --param --params --output --metrics --tolerance --compare --env --name --project --parent --pins-from --label --require --best-effort --id-file --json" ;;
   "finish") words="--status --exit-code --output --metric --pod --slurm --insecure-registry --metrics" ;;
   "collect") words="--kubeconfig --context --namespace --all-namespaces --watch --since --interval --insecure-registry --json" ;;
   "list") words="--project --status --image --commit --dataset --file --output --param --metric --label --same-as --verdict --parent --since --sort --limit --quiet --json" ;;

@@ -16,6 +16,7 @@ complete -c runpin -n '__fish_seen_subcommand_from record' -f -l help -s h -d 's
 complete -r -c runpin -n '__fish_runpin_no_subcommand' -a 'record' -d 'run a command, or plan a job, and record exactly what it uses'
 complete -c runpin -n '__fish_seen_subcommand_from record' -f -l join -r -d 'report to `[RUN]`, which was planned elsewhere, as one of its ranks (default: $RUNPIN_RUN_ID)'
 complete -c runpin -n '__fish_seen_subcommand_from record' -f -l in -r -d 'run the command in the image, with `ENGINE` podman or docker'
+complete -c runpin -n '__fish_seen_subcommand_from record' -f -l env-file -r -d 'give the container the variables of `FILE` (lines NAME=value, or NAME for this environment\'s); their values are not recorded'
 complete -c runpin -n '__fish_seen_subcommand_from record' -f -l gpus -r -d 'give the container `GPUS`: all, none, a number or device=0,1; needs --in'
 complete -c runpin -n '__fish_seen_subcommand_from record' -f -l image -r -d 'image of the run: [NAME=]`REF`; claimed only, unless the command runs --in it'
 complete -c runpin -n '__fish_seen_subcommand_from record' -f -l platform -r -d '`OS/ARCH` of the images (default: linux on this machine\'s architecture)'
