@@ -218,7 +218,7 @@ func TestRerunKilledAtEveryStage(t *testing.T) {
 func TestRerunIsStopped(t *testing.T) {
 	w := newKillWorld(t)
 	if code, out := w.runpin("record", "--name", "one", "--dataset", "data=../linked-beside", "--output", "model.txt", "--", "sh", "-c",
-		`cat ../linked-beside/y > model.txt; [ -z "$REACHED" ] || { touch "$REACHED"; sleep 600; }`); code != 0 {
+		`cat ../linked-beside/y > model.txt; [ -z "$REACHED" ] || { touch "$REACHED"; exec sleep 600; }`); code != 0 {
 		t.Fatalf("record: exit code %d\n%s", code, out)
 	}
 	w.remember()
