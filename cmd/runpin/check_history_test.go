@@ -63,14 +63,17 @@ func TestCheckAsksOnce(t *testing.T) {
 	if sum, _ := h.gitHost.count("GET", "/info/refs"); sum != 1+commits-1 {
 		t.Errorf("git was asked %d times about %d commits", sum, commits)
 	}
+}
 
-	// Now images, a commit and a data set go.
-	h.registry.set(0, nil)
+// TestCheckSumsUp: images and a data set go; the summary says how many runs that costs, and names what they lost.
+func TestCheckSumsUp(t *testing.T) {
+	const runs, images, commits, datasets = 600, 20, 6, 10
+	h := newHistory(t, runs, images, commits, datasets)
 	h.lose(t, 3)
 	if err := os.RemoveAll(filepath.Join(h.dir, "data", "0")); err != nil {
 		t.Fatal(err)
 	}
-	s, _ = summaryOf(t, h, exitGone)
+	s, _ := summaryOf(t, h, exitGone)
 	lostImage := 3 * runs / images
 	lost := []rerun.Loss{{Kind: "image", State: schema.StateGone, Runs: lostImage}, {Kind: "dataset", State: schema.StateGone, Runs: runs / datasets}}
 	if s.Runs != runs || s.Lost == 0 || s.Rerunnable+s.Lost != runs || !slices.Equal(s.Losses, lost) {
