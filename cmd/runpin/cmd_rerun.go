@@ -77,7 +77,11 @@ With --as it writes a run that was recorded from a command in another form: what
 }
 
 func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
-	spec, said, err := printedSpec(c, w, run)
+	moved, err := relocations(env, c)
+	if err != nil {
+		return err
+	}
+	spec, said, err := printedSpec(c, w, run, moved)
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	return nil
 }
 
-func printedSpec(c *cli.Context, w *wiring, run schema.Run) (spec []byte, said []string, err error) {
+func printedSpec(c *cli.Context, w *wiring, run schema.Run, moved rerun.Relocations) (spec []byte, said []string, err error) {
 	secrets, err := readSecrets(c)
 	if err != nil {
 		return nil, nil, err
@@ -117,7 +121,7 @@ func printedSpec(c *cli.Context, w *wiring, run schema.Run) (spec []byte, said [
 	if c.Bool("no-stamp") {
 		stamp = ""
 	}
-	return rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings})
+	return rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings, Relocate: moved})
 }
 
 // runPrintSpecs writes the pinned spec of each run to a file in a directory. All are made before the first is written.
@@ -126,10 +130,14 @@ func runPrintSpecs(env *Env, c *cli.Context, w *wiring, runs []schema.Run) error
 	if dir == "" || c.IsSet("as") {
 		return usageError("add --execute, or -o DIR to write the spec of each to a file", "several runs cannot be printed as one spec")
 	}
+	moved, err := relocations(env, c)
+	if err != nil {
+		return err
+	}
 	specs := make([][]byte, len(runs))
 	var failures []error
 	for i, run := range runs {
-		spec, said, err := printedSpec(c, w, run)
+		spec, said, err := printedSpec(c, w, run, moved)
 		for _, line := range said {
 			env.say("%s: %s", run.ID.Short(), line)
 		}
