@@ -69,7 +69,7 @@ func (j *judging) wanted() string {
 		switch r.Code {
 		case "set":
 			all = append(all, string(r.Subject)+" was "+r.Text)
-		case "moved-into-image":
+		case "moved-into-image", "gpus":
 			all = append(all, r.Text)
 		}
 	}

@@ -77,7 +77,11 @@ With --as it writes a run that was recorded from a command in another form: what
 }
 
 func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
-	spec, said, err := printedSpec(c, w, run)
+	moved, err := relocations(env, c)
+	if err != nil {
+		return err
+	}
+	spec, said, err := printedSpec(c, w, run, moved)
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func runPrintSpec(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	return nil
 }
 
-func printedSpec(c *cli.Context, w *wiring, run schema.Run) (spec []byte, said []string, err error) {
+func printedSpec(c *cli.Context, w *wiring, run schema.Run, moved rerun.Relocations) (spec []byte, said []string, err error) {
 	secrets, err := readSecrets(c)
 	if err != nil {
 		return nil, nil, err
@@ -130,10 +134,14 @@ func runPrintSpecs(env *Env, c *cli.Context, w *wiring, runs []schema.Run) error
 	if dir == "" || c.IsSet("as") {
 		return usageError("add --execute, or -o DIR to write the spec of each to a file", "several runs cannot be printed as one spec")
 	}
+	moved, err := relocations(env, c)
+	if err != nil {
+		return err
+	}
 	specs := make([][]byte, len(runs))
 	var failures []error
 	for i, run := range runs {
-		spec, said, err := printedSpec(c, w, run)
+		spec, said, err := printedSpec(c, w, run, moved)
 		for _, line := range said {
 			env.say("%s: %s", run.ID.Short(), line)
 		}

@@ -82,6 +82,12 @@ func TestRerunInPodmanWithWhatItNeeds(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "grep", "-r", "-l", key, filepath.Join(w.dir, "store"), filepath.Join(w.dir, "cache")).Output(); err == nil {
 		t.Errorf("the value stands in %s", out)
 	}
+	dry, said, _ := w.runpin("rerun", inImage, "--execute", "--dry-run", "--relocate", relocate, "--gpus", "all", "--env-file", filepath.Join(w.dir, "variables"))
+	for _, part := range []string{"--env WANDB_API_KEY ", "--device nvidia.com/gpu=all ", second + "/ml/images/trainer@" + w.first, "relaxed", "given all; the original's was given none"} {
+		if dry != 0 || !strings.Contains(said, part) || strings.Contains(said, key) {
+			t.Errorf("a dry run does not say %q, or says too much (exit code %d):\n%s", part, dry, said)
+		}
+	}
 	code, stdout, _ := w.runpin("check", inImage, "--relocate", relocate)
 	if code != 0 || !strings.Contains(stdout, "launcher:podman\tavailable\tprobed") || !strings.Contains(stdout, "found at "+second+"/ml/images/trainer") {
 		t.Errorf("exit code %d\n%s", code, stdout)

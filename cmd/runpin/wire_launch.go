@@ -13,6 +13,7 @@ import (
 	"github.com/runpin/runpin/recorder"
 	incluster "github.com/runpin/runpin/recorder/collect/kubernetes"
 	"github.com/runpin/runpin/recorder/registry"
+	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/rerun/launch"
 	"github.com/runpin/runpin/rerun/launch/container"
 	"github.com/runpin/runpin/rerun/launch/kubernetes"
@@ -47,7 +48,7 @@ var schedulerKinds = map[string]func(w *wiring, c *cli.Context, images []schema.
 		return kubernetes.New(config, namespace, kubernetes.Options{Images: images, Describe: w.images, Warn: func(text string) { w.env.warn("%s", text) }})
 	},
 	"slurm": func(w *wiring, _ *cli.Context, _ []schema.ImagePin) (launch.Batch, error) {
-		return slurm.New(slurm.Options{Warn: w.env.warn, Files: under(w.env.cacheDir(), "jobs")}), nil
+		return slurm.New(slurm.Options{Warn: w.env.warn, Files: under(w.env.cacheDir(), "jobs"), Hide: jobspec.IsTrackerVariable}), nil
 	},
 }
 

@@ -48,7 +48,7 @@ func (l *Launcher) createArgs(job launch.Job, tty bool, user string) (args, env 
 		if name == "RUNPIN_RUN_ID" {
 			args = append(args, "--label", "runpin.dev/run="+value)
 		}
-		if steersEngine(name) {
+		if steersEngine(name) && !holdsSecret(name, value) {
 			args = append(args, "--env", e)
 			continue
 		}
@@ -88,7 +88,7 @@ func isVariable(name string) bool {
 }
 
 // steersEngine reports whether the engine's client itself acts on the variable, so that it must not find the container's value in its own
-// environment. None of them is a secret.
+// environment. What may be a secret is not passed so: see [holdsSecret].
 func steersEngine(name string) bool {
 	switch name {
 	case "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TERM", "LANG", "NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "SSH_AUTH_SOCK", "SHELL", "PWD":
@@ -102,6 +102,19 @@ func steersEngine(name string) bool {
 		}
 	}
 	return runtime.GOOS == "windows"
+}
+
+// holdsSecret reports a variable that must not show in the list of processes, be it called like one that an engine's client acts on: what the user gives to a
+// container can be anything. A client that creates a container from an image that is there needs no credential and no proxy.
+func holdsSecret(name, value string) bool {
+	name = strings.ToUpper(name)
+	for _, part := range []string{"PASSW", "SECRET", "TOKEN", "_KEY", "CREDENTIAL", "AUTH_CONFIG"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	_, rest, isURL := strings.Cut(value, "://")
+	return isURL && strings.Contains(rest, "@")
 }
 
 func invalid(subject, reason string) error {

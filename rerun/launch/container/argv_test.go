@@ -44,6 +44,16 @@ func TestCreateArgs(t *testing.T) {
 	}
 }
 
+// A value that may be a secret is passed by its name alone, whatever the variable is called.
+func TestSecretsDoNotShow(t *testing.T) {
+	for _, env := range []string{"STORAGE_ACCOUNT_KEY=hunter2", "DOCKER_AUTH_CONFIG={hunter2}", "REGISTRY_PASSWORD=hunter2", "HTTPS_PROXY=http://u:hunter2@proxy:3128", "WANDB_API_KEY=hunter2"} {
+		args, given, err := (&Launcher{engine: Podman}).createArgs(launch.Job{Image: "x/y@sha256:" + digits, Env: []string{env}}, false, "")
+		if err != nil || strings.Contains(strings.Join(args, " "), "hunter2") || len(given) != 1 || given[0] != env {
+			t.Errorf("%s: %v %q %q", env, err, args, given)
+		}
+	}
+}
+
 func TestGPUArgs(t *testing.T) {
 	for _, c := range []struct{ engine, asked, want string }{
 		{Podman, "", ""}, {Docker, "none", ""},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"path/filepath"
 	"strings"
 	"time"
@@ -118,6 +119,18 @@ func ownEnv() []string {
 		env = append(env, kv)
 	}
 	return env
+}
+
+// inherited is what a batch job finds in its environment of the submitter's.
+func (l *Launcher) inherited() []string {
+	env := ownEnv()
+	if l.options.Hide == nil {
+		return env
+	}
+	return slices.DeleteFunc(env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return l.options.Hide(name)
+	})
 }
 
 func steers(name string) bool {

@@ -18,6 +18,8 @@ type Options struct {
 	Args  []string // more arguments for sbatch, such as --partition=gpu; they go before runpin's own
 	Files string   // a directory on a shared file system: a script without a directory gets one there, a command its output files; "" for the working directory
 	Path  string   // where Slurm's programs are looked up; "" for the PATH
+	// Hide names the variables of this environment that a batch job must not inherit. nil: it inherits all but Slurm's own.
+	Hide func(name string) bool
 	// Warn tells what a user who waits should know. nil: nobody is told.
 	Warn     func(format string, args ...any)
 	Interval time.Duration // between two questions for a job; 0: growing from a fifth of a second to 15

@@ -48,7 +48,7 @@ func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launche
 		}
 		p.args = append(p.args, "--comment="+comment)
 	}
-	job, err := l.sbatch(ctx, shown(spec.Name), token, request{args: p.args, stdin: bytes.NewReader(p.data)})
+	job, err := l.sbatch(ctx, shown(spec.Name), token, request{args: p.args, stdin: bytes.NewReader(p.data), env: l.inherited()})
 	if err != nil && made && !errors.Is(err, errMaybe) { // a job would run elsewhere without it
 		_ = os.Remove(p.dir)
 	}
