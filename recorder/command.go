@@ -231,6 +231,7 @@ func (p *Planned) placeOriginal(root string) (placement, error) {
 			return place, err
 		}
 		seen := p.enterContainer(&place, root, rel, sources)
+		place.env = append(place.env, req.EnvFile...)
 		maps.Copy(values, seen.typed)
 		abs = seen.absolute
 		values[CodeRootName] = containerRoot

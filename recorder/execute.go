@@ -38,7 +38,7 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 		launching = ctx
 	}
 	exit, err := launcher.Launch(launching, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
-		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts, Started: p.req.Started})
+		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts, GPUs: p.gpus(), Started: p.req.Started})
 	close(ended)
 	stopBeat()
 	background.Wait()
@@ -53,6 +53,14 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	}
 	p.seal(quiet, finished, exit, before, why)
 	return Result{ID: p.Run.ID, Run: p.Run, Code: exit.Code}, nil
+}
+
+// gpus is what the container is given.
+func (p *Planned) gpus() string {
+	if p.place.image == "" || p.Run.GPUs == "none" {
+		return ""
+	}
+	return p.Run.GPUs
 }
 
 func (p *Planned) keepBeating(ctx context.Context, background *sync.WaitGroup) (stop func()) {
@@ -100,6 +108,11 @@ func (p *Planned) lookAround(ctx context.Context) {
 	seen := make(chan seenEnvironment, 1)
 	p.environment = seen
 	req := EnvironmentRequest{Argv: p.req.Command, Env: p.req.Environ, Dir: p.req.WorkDir, Extra: p.req.Env}
+	if p.req.Rerun != nil {
+		for _, kv := range p.req.Rerun.Env {
+			req.Unsaid = append(req.Unsaid, before(kv, "="))
+		}
+	}
 	if p.req.In != "" {
 		req.Argv, req.Env, req.Dir = nil, nil, "" // what is installed in the image is the image's, not this machine's
 	} else {

@@ -16,6 +16,7 @@ func (p *Planned) takeGiven() error {
 	plan.DeclaredOutputs, plan.MetricsFile, plan.WorkDir = given.Outputs, given.Metrics, given.WorkDir
 	plan.CommandTemplate, plan.Launcher = schema.Texts(given.Template), given.Launcher
 	plan.Params, plan.Variables = given.Params, given.Vars
+	plan.GPUs = given.GPUs
 	plan.Relaxed, plan.Withheld, plan.Tolerances = given.Relaxed, given.Withheld, given.Tolerances
 	if given.Job != nil {
 		return p.takeGivenJob()
@@ -36,6 +37,7 @@ func (p *Planned) takeGiven() error {
 	}
 	if given.Launcher != "local" && req.In != "" {
 		seen := p.enterContainer(&place, given.Root, rel, given.Sources)
+		place.env = append(place.env, given.Env...)
 		maps.Copy(values, seen.typed)
 		absolute = seen.absolute
 		values[CodeRootName] = containerRoot
@@ -60,7 +62,11 @@ func (p *Planned) takeGiven() error {
 		values[CodeRootName] = given.Root
 	}
 	var err error
-	p.place, err = p.completePlacement(place, given.Template, values, absolute)
+	started := given.Template
+	if len(given.Started) > 0 {
+		started = given.Started
+	}
+	p.place, err = p.completePlacement(place, started, values, absolute)
 	return err
 }
 

@@ -79,6 +79,7 @@ type EnvironmentRequest struct {
 	Dir      string
 	CodeRoot string
 	Extra    []string // names given with --env
+	Unsaid   []string // names whose values are not to be recorded
 	Sink     schema.BlobSink
 }
 
@@ -121,6 +122,7 @@ type LaunchRequest struct {
 	Stderr  io.Writer
 	Image   string
 	Mounts  []Mount
+	GPUs    string // for containers: all, a number or device=ID,…
 	Started func(pid int)
 }
 

@@ -29,7 +29,7 @@ func (r *Recorder) prepare(ctx context.Context, req Request) (*Planned, error) {
 	p := &Planned{r: r, req: req, staged: newStaging()}
 	p.Run.ID = schema.NewRunID(now)
 	p.Run.Plan = schema.Plan{Name: req.Name, Project: req.Project, Parent: req.Parent, Created: schema.At(now), User: req.User,
-		Recorder: "runpin " + r.Version, SubmittedFrom: r.CI}
+		Recorder: "runpin " + r.Version, SubmittedFrom: r.CI, GPUs: req.GPUs}
 	if req.Job != nil && r.CI == nil && r.Host != "" {
 		p.Run.SubmittedFrom = &schema.Submission{Host: r.Host}
 	}
@@ -289,9 +289,29 @@ func (p *Planned) finishPlan(root string) error {
 		}
 	}
 	plan.Variables = p.r.Determining(environ, req.Env)
+	if err := p.noteEnvFile(); err != nil {
+		return err
+	}
 	var err error
 	p.place, err = p.placeOriginal(root)
 	return err
+}
+
+// EnvFileCode is the code of the reason that names a variable which a file gave to the command.
+const EnvFileCode = "env-file"
+
+// noteEnvFile names the variables that a file gives. One that can determine the result has to be recorded with its value.
+func (p *Planned) noteEnvFile() error {
+	determining := p.r.Determining(p.req.EnvFile, p.req.Env)
+	for _, kv := range p.req.EnvFile {
+		name := before(kv, "=")
+		if _, yes := determining[name]; yes {
+			return &schema.Error{Op: "record", Kind: schema.Invalid, Subject: "--env-file " + name, Err: fmt.Errorf("the variable can determine the result, so its value has to be in the record"),
+				Hint: "set it in this environment and name it: --env " + name}
+		}
+		p.Run.Reasons = append(p.Run.Reasons, schema.Reason{Code: EnvFileCode, Subject: schema.Text("env." + name), Text: "given by a file; its value is not recorded"})
+	}
+	return nil
 }
 
 // relax reports whether a failure to pin is to be recorded instead of refused. A malformed request is refused in any case.

@@ -17,8 +17,10 @@ type Request struct {
 	Labels  map[string]string
 
 	Images     []ImageRef
-	Platform   string // of all images; "" for linux on this machine's architecture
-	In         string // podman or docker: run Command in the (only) image
+	Platform   string   // of all images; "" for linux on this machine's architecture
+	In         string   // podman or docker: run Command in the (only) image
+	GPUs       string   // what the container is given: all, none, a number or device=ID,…
+	EnvFile    []string // NAME=value: further variables of the container; their names are recorded, their values never
 	Code       []CodeRef
 	NoCode     bool
 	Datasets   []DatasetRef
@@ -88,6 +90,9 @@ type Given struct {
 	Relaxed  []schema.Reason
 	Withheld []schema.Withheld
 	Secrets  map[string]string // by name of a withheld argument; never recorded
+	Env      []string          // NAME=value: further variables of the command; never recorded
+	GPUs     string
+	Started  []string // what is started in place of Template where that differs
 
 	Tolerances map[string]schema.Text // by metric
 

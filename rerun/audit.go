@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -87,9 +88,12 @@ func (r *Rerunner) Optional(run schema.Run) map[string]bool {
 // are looked at all the same; an error of each ends the audit. When ctx ends it returns at once, with an error of kind Interrupted: the journal has what was
 // found out until then.
 func (r *Rerunner) Audit(ctx context.Context, runs iter.Seq2[schema.Run, error], opts AuditOptions, each func(Audited) error) (Tally, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, stop := context.WithCancel(ctx)
 	a := newAudit(ctx, r, opts)
+	defer func() {
+		stop()
+		a.settle()
+	}()
 	waiting := make(chan auditedSoon, 1024)
 	var failures []error
 	go func() {
@@ -182,7 +186,28 @@ type audit struct {
 	counts  Tally
 	begun   int
 	done    int
+
+	over     bool // nothing more is asked
+	underWay sync.WaitGroup
 }
+
+// settle gives questions that were cut short a moment to clean up behind themselves: to end their processes, to remove what is temporary.
+func (a *audit) settle() {
+	a.mu.Lock()
+	a.over = true
+	a.mu.Unlock()
+	settled := make(chan struct{})
+	go func() {
+		a.underWay.Wait()
+		close(settled)
+	}()
+	select {
+	case <-settled:
+	case <-time.After(settleTime):
+	}
+}
+
+const settleTime = 500 * time.Millisecond
 
 // isPin: beside the pins there are questions that the record alone answers.
 func isPin(name string) bool {
@@ -218,12 +243,15 @@ func (a *audit) ask(q Question) *answer {
 		close(out.done)
 		return out
 	}
+	if a.over {
+		return out
+	}
 	a.begun++
 	if isPin(q.Pin) {
 		a.counts.Asked++
 	}
 	group := a.group(q)
-	go func() {
+	a.underWay.Go(func() {
 		for _, slots := range []chan struct{}{group, a.slots} {
 			select {
 			case slots <- struct{}{}:
@@ -240,7 +268,7 @@ func (a *audit) ask(q Question) *answer {
 		a.opts.Journal.keep(q.Key, found)
 		close(out.done)
 		a.progress()
-	}()
+	})
 	return out
 }
 

@@ -223,7 +223,16 @@ func (s *Summary) Sentence() string {
 	if s.Runs == 0 {
 		return "there are no runs to check"
 	}
-	parts := []string{fmt.Sprintf("of %s %s can be run again today", count(s.Runs, "run"), Thousands(s.Rerunnable))}
+	first := fmt.Sprintf("of %s %s can be run again today", count(s.Runs, "run"), Thousands(s.Rerunnable))
+	switch {
+	case s.Rerunnable == 0:
+		first = fmt.Sprintf("of %s none can be run again today", count(s.Runs, "run"))
+	case s.Rerunnable == s.Runs && s.Runs == 1:
+		first = "the one run can be run again today"
+	case s.Rerunnable == s.Runs:
+		first = fmt.Sprintf("all %s can be run again today", count(s.Runs, "run"))
+	}
+	parts := []string{first}
 	unknown := false
 	for _, l := range s.Losses() {
 		what, known := map[string]string{"image": "their image", "code": "their code", "dataset": "a data set", "job": "their job spec"}[l.Kind]

@@ -202,9 +202,13 @@ func TestSummary(t *testing.T) {
 		}
 	}
 	add(9412)
-	add(300, lost("image:a", schema.StateGone, "h/a:1", string(d1), "there is no "+string(d1)+"; the tag 1 names another image now", "push it: h/a@"+string(d1)))
-	add(88, lost("image:b", schema.StateGone, "h/b:22", string(d2), "there is no "+string(d2)+"; the tag 22 names another image now", "push it: h/b@"+string(d2)))
-	add(100, lost("dataset:train", schema.StateChanged, "data", string(d1), "b.csv changed", "restore it"), lost("image:a", schema.StateUnknown, "h/a:1", string(d1), "refused", "try again"))
+	missing := func(name, tag string, d schema.Digest) schema.Availability {
+		return lost("image:"+name, schema.StateGone, "h/"+name+":"+tag, string(d), "there is no "+string(d)+"; the tag "+tag+" names another image now", "push it: h/"+name+"@"+string(d))
+	}
+	add(300, missing("a", "1", d1))
+	add(88, missing("b", "22", d2))
+	away := lost("image:a", schema.StateUnknown, "h/a:1", string(d1), "refused", "try again")
+	add(100, lost("dataset:train", schema.StateChanged, "data", string(d1), "b.csv changed", "restore it"), away)
 	add(97, lost("code:code", schema.StateUnknown, ".", "9fceb02d0ae598e95dc970b74767f19372d61af8", "commit 9fceb02d0ae5: away", "try again"))
 	add(3, lost("command", schema.StateGone, "", "", "its record has no command", ""))
 	if want := "of 10,000 runs 9,412 can be run again today; 388 lost their image; 100 had a data set changed; 3 never had a command; of 97 it could not be found out"; s.Sentence() != want {
@@ -212,6 +216,17 @@ func TestSummary(t *testing.T) {
 	}
 	if s.Rerunnable != 9412 || s.Lost != 491 || s.Unknown != 97 {
 		t.Errorf("%+v", s)
+	}
+	for _, c := range []struct {
+		answer schema.State
+		want   string
+	}{{schema.StateAvailable, "the one run can be run again today"}, {schema.StateUnknown, "of 1 run none can be run again today; of 1 it could not be found out"}} {
+		var one Summary
+		found := []schema.Availability{lost("job", c.answer, "", "", "", "")}
+		one.Add(Audited{InTheWay: inTheWay(found, nil)})
+		if got := one.Sentence(); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
 	}
 	causes := s.Causes()
 	first := causes[0]
@@ -225,7 +240,7 @@ func TestSummary(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for range 2000 { // of very many pins the first are named, and the others counted
-		add(1, lost("image:a", schema.StateGone, "h/a:1", string(schema.SHA256(fmt.Append(nil, s.Runs))), "there is no "+string(d1)+"; the tag 1 names another image now", ""))
+		add(1, missing("a", "1", schema.SHA256(fmt.Append(nil, s.Runs))))
 	}
 	if c := s.Causes()[0]; len(c.Pins) != maxCausePins || c.MorePins != 2002-maxCausePins {
 		t.Errorf("%d pins and %d more", len(c.Pins), c.MorePins)

@@ -38,16 +38,9 @@ type Describer interface {
 // Foresee does what [Rerunner.Execute] does before it writes anything, and says what would follow. It refuses what a rerun would refuse, with the same errors.
 func (r *Rerunner) Foresee(ctx context.Context, req Request) (Foreseen, error) {
 	f := Foreseen{Dir: req.Dir}
-	p, err := r.plan(req)
+	p, found, err := r.establish(ctx, &req)
+	f.On, f.Preflight = p.Launcher, found
 	if err != nil {
-		return f, err
-	}
-	f.On = p.Launcher
-	f.Preflight = r.Preflight(ctx, req.Run, PreflightOptions{At: req.At, Deep: req.Deep})
-	if ctx.Err() != nil {
-		return f, interrupted()
-	}
-	if err := Blocking(f.Preflight, r.needs(req.Run, p)); err != nil {
 		return f, err
 	}
 	if p.Job == nil {
@@ -208,7 +201,7 @@ func (r *Rerunner) foreseeEnvironment(req Request, p *Prepared, f *Foreseen) {
 		name, value, _ := strings.Cut(kv, "=")
 		here[name] = value
 	}
-	for _, kv := range r.environment(req.Environ, p.Vars) {
+	for _, kv := range r.environment(req.Environ, p.Vars, p.Env) {
 		name, value, _ := strings.Cut(kv, "=")
 		there[name] = value
 	}
@@ -217,6 +210,8 @@ func (r *Rerunner) foreseeEnvironment(req Request, p *Prepared, f *Foreseen) {
 		was, set := here[name]
 		value, recorded := p.Vars[name]
 		switch {
+		case slices.ContainsFunc(p.Env, func(kv string) bool { return strings.HasPrefix(kv, name+"=") }):
+			f.step("variable", "%s is taken from the file", name)
 		case recorded && !set:
 			f.step("variable", "%s=%s, as recorded; it is not set here", name, value)
 		case recorded && was != string(value):

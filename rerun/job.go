@@ -24,6 +24,9 @@ func (r *Rerunner) planJob(req Request) (Prepared, error) {
 	if req.On != "" && req.On != run.Launcher {
 		return refuse("leave out --on", "its job spec is for %s, not for %s", run.Launcher, req.On)
 	}
+	if len(req.Env) > 0 || req.GPUs != "" {
+		return refuse("set a variable with --set env.NAME=V, a field with --set field.PATH=V", "--env-file and --gpus are for a command, and what a job gets stands in its spec")
+	}
 	if len(req.At) > 0 && run.Launcher == "kubernetes" {
 		return refuse("set the place in the spec: --set field.PATH=V", "--at puts data in place on this machine, and a job in a cluster fetches its own")
 	}
@@ -55,7 +58,7 @@ func (r *Rerunner) planJob(req Request) (Prepared, error) {
 			return p, err
 		}
 	}
-	return p, p.checkOutputs()
+	return p, nil
 }
 
 // submittedFrom gives the directory in which a batch script was submitted, where it lies in the code: a relative path is relative to that.
@@ -134,7 +137,9 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 
 // specOf makes the functions that give the spec, with what the user set in it.
 func (r *Rerunner) specOf(ctx context.Context, req Request, p *Prepared) error {
-	options := SpecOptions{Withheld: req.Secrets["job"], Reader: r.Reader, Resubmit: true, Name: req.Name, Set: req.Set}
+	options := SpecOptions{Withheld: req.Secrets["job"], Reader: r.Reader, Resubmit: true, Name: req.Name, Set: req.Set, Relocate: req.Relocate, moved: p.relocated}
+	run := req.Run
+	run.Images = p.Images
 	if len(req.Set) > 0 {
 		set, said, err := PinnedSpec(ctx, req.Run, r.Blobs, SpecOptions{Withheld: options.Withheld, Reader: r.Reader, Set: req.Set})
 		if err != nil {
@@ -159,7 +164,7 @@ func (r *Rerunner) specOf(ctx context.Context, req Request, p *Prepared) error {
 		if o.Name == "" && p.Launcher == "kubernetes" {
 			o.Name = jobName(req.Run, id)
 		}
-		data, _, err := PinnedSpec(ctx, req.Run, r.Blobs, o)
+		data, _, err := PinnedSpec(ctx, run, r.Blobs, o)
 		return data, err
 	}
 	return nil
@@ -179,7 +184,6 @@ func (r *Rerunner) follow(ctx context.Context, scheduler launch.Batch, id schema
 	}
 	quiet := context.WithoutCancel(ctx)
 	outcome, err := scheduler.Wait(ctx, launched, output)
-	ended := err == nil
 	switch {
 	case ctx.Err() != nil:
 		if stopErr := scheduler.Stop(quiet, launched); stopErr != nil {
@@ -200,15 +204,12 @@ func (r *Rerunner) follow(ctx context.Context, scheduler launch.Batch, id schema
 			Hint: "runpin verify " + string(id) + " looks at it again"})
 	}
 	run, collectErr := r.Collect.Collect(quiet, id, launched, outcome)
-	if err = errors.Join(err, collectErr); err != nil || !ended {
-		return run, err
-	}
-	if !req.Keep {
+	if !req.Keep { // whatever could be told of it stands in the record
 		if err := scheduler.Remove(quiet, launched); err != nil {
 			r.Warn("%s has ended and could not be removed: %v", describe(launched), err)
 		}
 	}
-	return run, nil
+	return run, errors.Join(err, collectErr)
 }
 
 func describe(l schema.Launched) string {

@@ -158,8 +158,8 @@ func TestJobThatGoesWrong(t *testing.T) {
 		"no scheduler":       {func(w *world, s *scheduler, _ func()) { s.probe = boom }, "plan probe", schema.Unavailable, false},
 		"refused":            {func(w *world, s *scheduler, _ func()) { s.submit = boom }, "plan probe submit", schema.Unavailable, true},
 		"out of sight":       {func(w *world, s *scheduler, _ func()) { s.wait = answers(boom) }, "plan probe submit wait", schema.Unavailable, false},
-		"something else":     {func(w *world, s *scheduler, _ func()) { s.wait = answers(moved) }, "plan probe submit wait stop", schema.Drift, false},
-		"ran something else": {func(w *world, s *scheduler, _ func()) { w.collected = moved }, "plan probe submit wait", schema.Drift, false},
+		"something else":     {func(w *world, s *scheduler, _ func()) { s.wait = answers(moved) }, "plan probe submit wait stop remove", schema.Drift, false},
+		"ran something else": {func(w *world, s *scheduler, _ func()) { w.collected = moved }, "plan probe submit wait remove", schema.Drift, false},
 		"interrupted": {func(w *world, s *scheduler, cancel func()) {
 			s.wait = func(ctx context.Context, n int) (launch.Outcome, error) {
 				if n == 1 {
@@ -168,7 +168,7 @@ func TestJobThatGoesWrong(t *testing.T) {
 				}
 				return launch.Outcome{Exit: launch.Exit{Code: 143}}, ctx.Err()
 			}
-		}, "plan probe submit wait stop wait", schema.Interrupted, false},
+		}, "plan probe submit wait stop wait remove", schema.Interrupted, false},
 		"interrupted, and not to be stopped": {func(w *world, s *scheduler, cancel func()) {
 			s.stopErr = boom
 			s.wait = func(ctx context.Context, n int) (launch.Outcome, error) {

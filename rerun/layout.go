@@ -9,6 +9,9 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
+// A data set of up to this size is copied into a rerun; a larger one is links to the original.
+const maxCopied, maxCopiedFiles = 64 << 20, 2000
+
 // placement says where a data set goes.
 type placement struct {
 	pin  *schema.DatasetPin
@@ -41,10 +44,18 @@ func (p *Prepared) layOut(req Request, dir, by string, now schema.Time) ([]place
 		if o.Path == nil {
 			continue
 		}
+		if p.chosen[o.Name] {
+			p.Paths[o.Name] = string(o.Path.Typed)
+			continue
+		}
 		o.Path, p.Paths[o.Name] = p.moved(*o.Path, dir, o.Name)
 	}
-	if p.Metrics != nil {
-		p.Metrics, p.Paths["metrics"] = p.moved(*p.Metrics, dir, "metrics")
+	switch {
+	case p.Metrics == nil:
+	case p.chosen[metricsName]:
+		p.Paths[metricsName] = string(p.Metrics.Typed)
+	default:
+		p.Metrics, p.Paths[metricsName] = p.moved(*p.Metrics, dir, metricsName)
 	}
 	return places, nil
 }
@@ -61,6 +72,8 @@ func (p *Prepared) layOutDataset(pin *schema.DatasetPin, req Request, dir string
 			return place, err
 		}
 		source = abs
+	}
+	if at := req.At[pin.Name]; at != "" && !p.relocated["dataset:"+pin.Name] {
 		p.Relaxed = append(p.Relaxed, schema.Reason{Code: "dataset-elsewhere", Subject: schema.Text("dataset:" + pin.Name), Text: "read from another place; its digest was proved equal"})
 	}
 	recorded := *pin.Path
@@ -83,7 +96,8 @@ func (p *Prepared) layOutDataset(pin *schema.DatasetPin, req Request, dir string
 	place.dest = dest
 	// Outputs that lie inside a data set must not be written into the original: then the bytes are copied.
 	// So are they when the command starts a container itself: links would lead to paths that it does not mount.
-	place.copy = p.startsContainerItself() || slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
+	// A small one is copied always: what lists files and does not follow links (find -type f) must find what it found, and what it writes into it must stay here.
+	place.copy = p.startsContainerItself() || place.pin.Bytes <= maxCopied && place.pin.Files <= maxCopiedFiles || slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
 		return o.Path != nil && strings.HasPrefix(p.place(*o.Path, dir)+string(filepath.Separator), dest+string(filepath.Separator))
 	})
 	return place, nil

@@ -1,10 +1,12 @@
 package rerun
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/runpin/runpin/rerun/jobspec"
@@ -22,6 +24,9 @@ type SpecOptions struct {
 	Reader   jobspec.Reader // without fields: those are the record's
 	Name     string         // of the object that is submitted again; "" lets the server complete the old one
 	Set      []Setting      // field.PATH, env.NAME or arg.--FLAG of the spec
+	Relocate Relocations    // registries, remotes and data that moved: the spec names their new place
+
+	moved map[string]bool // the pins that are had from there; nil for all that Relocate names
 }
 
 // PinnedSpec gives the job spec of a run with every reference replaced by the recorded value, stamped with an id. It needs the record and its blobs only,
@@ -42,6 +47,11 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 	case opts.Withheld == "":
 		return refuse("give the file: --secret job=@FILE", "its job spec was withheld because it holds a secret")
 	}
+	if len(opts.Relocate) > 0 {
+		if run, data, said, err = relocatedSpec(run, data, opts); err != nil {
+			return nil, nil, err
+		}
+	}
 	spec, err := recordedSpec(run, data, opts.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -56,9 +66,11 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 		if pinned, err = spec.Pin(values, nil); err != nil {
 			return nil, nil, err
 		}
-		if pinned, said, err = setInSpec(run, pinned, opts); err != nil {
+		set := []string(nil)
+		if pinned, set, err = setInSpec(run, pinned, opts); err != nil {
 			return nil, nil, err
 		}
+		said = append(said, set...)
 		if spec, err = recordedSpec(run, pinned, opts.Reader); err != nil {
 			return nil, nil, err
 		}
@@ -69,9 +81,67 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 	}
 	if opts.Resubmit || opts.Name != "" || spec.Live {
 		out, more, err := jobspec.Resubmit(spec.File, pinned, opts.Name)
-		return out, append(said, more...), err
+		if err != nil {
+			return nil, nil, err
+		}
+		out, dropped, err := jobspec.WithoutTrackerRuns(spec.File, out, setVariables(opts.Set))
+		return out, slices.Concat(said, more, dropped), err
 	}
-	return pinned, said, nil
+	runs, err := jobspec.TrackerRuns(spec.File, pinned)
+	for _, t := range runs {
+		if !slices.Contains(setVariables(opts.Set), t.Name) {
+			said = append(said, fmt.Sprintf("%s: %s names the original's run of a tracker, and what is submitted goes on with it: --resubmit takes it out", t.Place, t.Name))
+		}
+	}
+	return pinned, said, err
+}
+
+func setVariables(settings []Setting) (names []string) {
+	for _, s := range settings {
+		if name, ok := strings.CutPrefix(s.Key, "env."); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// relocatedSpec puts what moved to its new place: images by the value that is put in for them (of a rerun that is executed the pins name it already), the URLs of
+// code and data in the text.
+func relocatedSpec(run schema.Run, data []byte, opts SpecOptions) (schema.Run, []byte, []string, error) {
+	moved := run
+	var said []string
+	if opts.moved == nil {
+		var reasons []schema.Reason
+		moved, reasons = Relocated(run, opts.Relocate)
+		for _, r := range reasons {
+			if strings.HasPrefix(string(r.Subject), "image:") {
+				said = append(said, string(r.Subject)+" is "+r.Text)
+			}
+		}
+	}
+	spec, err := recordedSpec(run, data, opts.Reader)
+	if err != nil {
+		return run, nil, nil, err
+	}
+	done := map[string]bool{}
+	for _, ref := range spec.References {
+		at, ok := opts.Relocate.Moved(ref.URL)
+		if !ok || done[ref.URL] || ref.Kind == jobspec.KindImage || opts.moved != nil && !opts.moved[ref.Kind+":"+ref.Name] {
+			continue
+		}
+		done[ref.URL] = true
+		next, err := jobspec.Rewrite(spec.File, data, ref.URL, at)
+		if err != nil {
+			return run, nil, nil, err
+		}
+		if bytes.Equal(next, data) {
+			said = append(said, fmt.Sprintf("%s:%d:%d: %s moved to %s and is written in a way in which it was not changed", spec.File, ref.Line, ref.Column, schema.Shorten(ref.URL, 200), at))
+		} else {
+			said = append(said, fmt.Sprintf("%s:%s is had from %s", ref.Kind, ref.Name, at))
+		}
+		data = next
+	}
+	return moved, data, said, nil
 }
 
 // setInSpec changes what was asked for. What is pinned stays pinned: a setting may not bring in a reference that can move.

@@ -73,6 +73,20 @@ type Compared struct {
 	Said string
 }
 
+// Hardware says what GPUs this machine has, within seconds. Implemented by recorder/environment.
+type Hardware interface {
+	GPUs(ctx context.Context) (gpus []schema.GPU, driver string)
+}
+
+// Places says whether something can be started at a place now. Implemented by rerun/launch, adapted by cmd/runpin.
+type Places interface {
+	// ProbePlace asks within seconds and changes nothing. At "local" program is what the command starts with. An error is a *schema.Error: Unavailable, or Gone
+	// where the program is not there.
+	ProbePlace(ctx context.Context, where, program string) error
+	// CanGPUs reports whether an engine can give GPUs to a container.
+	CanGPUs(ctx context.Context, engine string) bool
+}
+
 // Saver keeps reports; the verdict is one.
 type Saver interface {
 	Save(ctx context.Context, report schema.Report) error
@@ -108,4 +122,11 @@ type Prepared struct {
 	Job     *schema.JobSpec
 	JobData []byte
 	Spec    func(id schema.RunID) ([]byte, error)
+
+	Env     []string // NAME=value of --env-file: for the command alone, never recorded
+	GPUs    string   // what a container is given, as --gpus takes it; "" for nothing
+	Started []string // what is started in place of Template where that differs: without the original's run ids of trackers
+
+	chosen    map[string]bool // outputs that stay where the user put them
+	relocated map[string]bool // pins that are had from where --relocate points
 }

@@ -10,10 +10,16 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// PreflightOptions says where data sets live now, and whether every byte is to be read.
+// PreflightOptions says where data sets live now, whether every byte is to be read, and what else the user gave to the rerun.
 type PreflightOptions struct {
-	At   map[string]string
-	Deep bool
+	At       map[string]string
+	Deep     bool
+	Relocate Relocations     // where things that moved are looked for first
+	Given    map[string]bool // names of what the record withheld and the user gives
+	Outputs  bool            // what the rerun would write over is settled
+	On       string          // where the rerun is about to start: it has to answer, where in a check it is advice alone; "" for a check
+
+	moves *moves // notes what is had from where Relocate points
 }
 
 // Question asks for the state of one thing that a rerun needs. Two questions with the same key have the same answer, whatever the runs call the pin: over a

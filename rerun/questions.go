@@ -9,17 +9,18 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// Questions lists what has to be found out about the pins of a run, in the order of the record: images, code, data sets, then the job spec.
+// Questions lists what has to be found out about the pins of a run, in the order of the record: images, code, data sets, then the job spec;
+// behind them what the run needs beside its pins.
 func (r *Rerunner) Questions(run schema.Run, opts PreflightOptions) []Question {
 	var questions []Question
 	for _, pin := range run.Images {
-		questions = append(questions, r.aboutImage(pin))
+		questions = append(questions, r.movedImage(pin, opts))
 	}
 	for _, pin := range run.Code {
-		questions = append(questions, r.aboutCode(pin))
+		questions = append(questions, r.movedCode(pin, opts))
 	}
 	for _, pin := range run.Datasets {
-		questions = append(questions, r.aboutDataset(pin, opts))
+		questions = append(questions, r.movedDataset(pin, opts))
 	}
 	if run.Job != nil {
 		questions = append(questions, r.aboutJob(run))
@@ -27,7 +28,7 @@ func (r *Rerunner) Questions(run schema.Run, opts PreflightOptions) []Question {
 	if run.Job == nil && len(run.CommandTemplate) == 0 {
 		questions = append(questions, noCommand())
 	}
-	return questions
+	return append(questions, r.aboutNeeds(run, opts)...)
 }
 
 // noCommand answers for a run of which nobody said what was started: it was brought in from elsewhere, or only observed.

@@ -40,6 +40,9 @@ type Rerunner struct {
 	Now      func() schema.Time
 	Progress schema.Progress
 	Warn     func(format string, args ...any)
+	// Hardware and Places are asked about what the record cannot tell; without them nobody is.
+	Hardware Hardware
+	Places   Places
 }
 
 // Request says what to run again, and where the user wants it otherwise. Each relaxation ends up in the record of the new run.
@@ -59,6 +62,11 @@ type Request struct {
 	Keep    bool      // of a job: leave its objects where they are when it has ended
 	Output  io.Writer // what a job prints
 	Tolerances
+
+	Relocate  Relocations       // --relocate OLD=NEW: where what moved is looked for first
+	Env       map[string]string // --env-file FILE: further variables, by name
+	Overwrite bool              // --overwrite-outputs
+	GPUs      string            // --gpus: all, none, a number or device=ID,…; "" for what the original had
 }
 
 // Result is what a rerun gave. Verdict is nil where the job was left running.
@@ -73,15 +81,9 @@ type Result struct {
 // followed instead. Nothing is written and nothing started when a pin is gone or changed: the error then names every such pin (errors.Join).
 func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	result := Result{Dir: req.Dir}
-	prepared, err := r.plan(req)
+	prepared, found, err := r.establish(ctx, &req)
+	result.Preflight = found
 	if err != nil {
-		return result, err
-	}
-	result.Preflight = r.Preflight(ctx, req.Run, PreflightOptions{At: req.At, Deep: req.Deep})
-	if ctx.Err() != nil {
-		return result, interrupted()
-	}
-	if err := Blocking(result.Preflight, r.needs(req.Run, prepared)); err != nil {
 		return result, err
 	}
 	if prepared.Job != nil {
@@ -98,6 +100,33 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 		return result, interrupted() // how a run that was cut short compares says nothing
 	}
 	return r.judge(ctx, req, result, prepared.commandDir())
+}
+
+// establish works out the rerun and finds out that everything it needs can be had, without writing anything. What was found elsewhere is had from there.
+func (r *Rerunner) establish(ctx context.Context, req *Request) (Prepared, []schema.Availability, error) {
+	p, err := r.plan(*req)
+	if err != nil {
+		return p, nil, err
+	}
+	if p.Job != nil {
+		if err := r.checkJobOutputs(ctx, *req, &p); err != nil {
+			return p, nil, err
+		}
+	}
+	elsewhere := &moves{}
+	found := r.Preflight(ctx, req.Run, p.asking(*req, elsewhere))
+	if ctx.Err() != nil {
+		return p, found, interrupted()
+	}
+	if err := Blocking(found, r.needs(req.Run, p)); err != nil {
+		return p, found, err
+	}
+	r.advise(found)
+	p.relocate(req, elsewhere)
+	if p.Job == nil {
+		err = r.chooseGPUs(ctx, &p, req.GPUs)
+	}
+	return p, found, err
 }
 
 // judge compares what came out; a command that compares runs in dir.
@@ -129,10 +158,7 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	if run.Status == schema.Planned || run.Status == schema.Running {
 		r.Warn("run %s is still %s: there may be nothing to compare with", run.ID.Short(), run.Status)
 	}
-	p := Prepared{Of: run, Images: append([]schema.ImagePin(nil), run.Images...), Code: append([]schema.CodePin(nil), run.Code...),
-		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
-		WorkDir: run.WorkDir, Template: schema.Strings(run.CommandTemplate), Params: copyTexts(run.Params), Vars: copyTexts(run.Variables),
-		Paths: map[string]string{}, Sources: map[string]string{}, Withheld: run.Withheld, Secrets: map[string]string{}}
+	p := preparedOf(run)
 	if err := req.Tolerances.Check(run); err != nil {
 		return p, err
 	}
@@ -151,11 +177,22 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 			return refuse(schema.Invalid, "names: "+p.datasetNames(), "--at %s: the run has no data set of that name", name)
 		}
 	}
-	if err := p.checkOutputs(); err != nil {
+	if err := r.takeEnvFile(&p, req.Env); err != nil {
 		return p, err
 	}
-	p.Environ = r.environment(req.Environ, p.Vars)
-	return p, nil
+	p.Environ = r.environment(req.Environ, p.Vars, p.Env)
+	if err := p.checkOutputs(req.Overwrite, nil); err != nil {
+		return p, err
+	}
+	return p, p.dropTrackerRuns(req.Overwrite)
+}
+
+// preparedOf begins a rerun: everything as it was recorded.
+func preparedOf(run schema.Run) Prepared {
+	return Prepared{Of: run, Images: append([]schema.ImagePin(nil), run.Images...), Code: append([]schema.CodePin(nil), run.Code...),
+		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
+		WorkDir: run.WorkDir, Template: schema.Strings(run.CommandTemplate), Params: copyTexts(run.Params), Vars: copyTexts(run.Variables),
+		Paths: map[string]string{}, Sources: map[string]string{}, Withheld: run.Withheld, Secrets: map[string]string{}}
 }
 
 // chooseLauncher: a run that runpin started in an image runs in that image again; one that ran on a machine runs on the machine, unless the user asks
@@ -234,7 +271,7 @@ func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 	for _, d := range run.Datasets {
 		needed["dataset:"+d.Name] = true
 	}
-	needed["job"] = true
+	needed["job"], needed["launcher:"+p.Launcher] = true, true
 	return needed
 }
 

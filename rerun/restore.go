@@ -193,12 +193,12 @@ func mkdirInside(path, dir string) error {
 
 // makeWay makes the directories of the outputs and of the metrics.
 func (p *Prepared) makeWay(dir string) error {
-	var written []*schema.Path
+	written := map[string]*schema.Path{metricsName: p.Metrics}
 	for _, o := range p.Outputs {
-		written = append(written, o.Path)
+		written[o.Name] = o.Path
 	}
-	for _, path := range append(written, p.Metrics) {
-		if path == nil {
+	for name, path := range written {
+		if path == nil || p.chosen[name] { // what the user put elsewhere is the user's
 			continue
 		}
 		at := string(path.Located)
@@ -216,28 +216,6 @@ func (p *Prepared) makeWay(dir string) error {
 func dropLink(at string) error {
 	if info, err := os.Lstat(at); err == nil && info.Mode()&os.ModeSymlink != 0 {
 		return os.Remove(at)
-	}
-	return nil
-}
-
-// checkOutputs refuses a rerun that would write over an output, or the metrics, of the original.
-func (p *Prepared) checkOutputs() error {
-	outputs := slices.Clone(p.Outputs)
-	if p.Metrics != nil {
-		outputs = append(outputs, schema.Output{Name: "metrics", Path: p.Metrics})
-	}
-	for _, o := range outputs {
-		refuse := func(hint, format string, args ...any) error {
-			return &schema.Error{Op: "rerun", Kind: schema.Conflict, Subject: "output " + o.Name, Err: fmt.Errorf(format, args...), Hint: hint}
-		}
-		if o.Path == nil {
-			return refuse("", "%s would be written over: outputs that are not local paths cannot be rerun by this version", o.URI)
-		}
-		inCode := o.Path.Base == schema.BaseCheckout || (o.Path.Base == schema.BaseWorkDir && !strings.HasPrefix(string(o.Path.Rel), ".."))
-		named := slices.ContainsFunc(p.Template, func(arg string) bool { return strings.Contains(arg, "{"+o.Name+"}") })
-		if !inCode && !named && !p.InContainer() {
-			return refuse("name the output in the command when recording, as {"+o.Name+"}", "%s would be written over: the command does not take its path as an argument", o.Path.Typed)
-		}
 	}
 	return nil
 }

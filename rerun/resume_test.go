@@ -65,7 +65,7 @@ func TestForesee(t *testing.T) {
 	for _, s := range f.Steps {
 		text += s.About + " " + s.Text + "\n"
 	}
-	for _, want := range []string{"directory " + dir + " is made", "code:code commit 9fceb02d0ae5 is restored into " + dir + "/code", "linked from /home/u/project/data to " + dir + "/code/data",
+	for _, want := range []string{"directory " + dir + " is made", "code:code commit 9fceb02d0ae5 is restored into " + dir + "/code", "copied from /home/u/project/data to " + dir + "/code/data",
 		"variable OMP_NUM_THREADS=4, as recorded; here it is another", "variable WANDB_RUN_ID is left out", "output:model is written to " + dir + "/code/m.pt", "compare output model, bit for bit, with " + string(digestA)} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -143,18 +144,20 @@ func (p *Prepared) takeSecrets(given map[string]string) error {
 	return nil
 }
 
-// trackerIDs are variables that would make a tracker resume the original's run.
-var trackerIDs = []string{"WANDB_RUN_ID", "WANDB_RESUME", "MLFLOW_RUN_ID", "CLEARML_TASK_ID", "TRAINS_TASK_ID", "COMET_EXPERIMENT_KEY", "NEPTUNE_CUSTOM_RUN_ID", "AIM_RUN_HASH"}
-
 // environment gives the command the recorded values of the variables that determine a result, and none that was not set then.
-func (r *Rerunner) environment(environ []string, vars map[string]schema.Text) []string {
+func (r *Rerunner) environment(environ []string, vars map[string]schema.Text, given []string) []string {
 	now := r.Determining(environ, nil)
+	replaced := map[string]bool{}
+	for _, kv := range given {
+		name, _, _ := strings.Cut(kv, "=")
+		replaced[name] = true
+	}
 	var out []string
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")
 		_, recorded := vars[name]
 		_, determining := now[name]
-		if recorded || determining || slices.Contains(trackerIDs, name) || strings.HasPrefix(name, "RUNPIN_PIN_") || strings.HasPrefix(name, "RUNPIN_PATH_") {
+		if recorded || determining || replaced[name] || jobspec.IsTrackerVariable(name) || strings.HasPrefix(name, "RUNPIN_PIN_") || strings.HasPrefix(name, "RUNPIN_PATH_") {
 			continue
 		}
 		out = append(out, kv)
@@ -162,6 +165,36 @@ func (r *Rerunner) environment(environ []string, vars map[string]schema.Text) []
 	for name, value := range vars {
 		out = append(out, name+"="+string(value))
 	}
+	out = append(out, given...)
 	slices.Sort(out)
 	return out
+}
+
+// takeEnvFile takes further variables for the command. Their names are recorded, their values never: so none may be one that determines the result.
+func (r *Rerunner) takeEnvFile(p *Prepared, given map[string]string) error {
+	names := slices.Sorted(maps.Keys(given))
+	for _, name := range names {
+		p.Env = append(p.Env, name+"="+given[name])
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	determining := r.Determining(p.Env, nil)
+	for _, name := range names {
+		refuse := func(hint, format string, args ...any) error {
+			return &schema.Error{Op: "rerun.env-file", Kind: schema.Invalid, Subject: "--env-file " + name, Err: fmt.Errorf(format, args...), Hint: hint}
+		}
+		_, recorded := p.Vars[name]
+		_, determines := determining[name]
+		switch {
+		case recorded, determines:
+			return refuse("set it: --set env."+name+"=V", "the variable can determine the result, so its value has to be in the record")
+		case jobspec.IsTrackerVariable(name):
+			return refuse("leave it out", "it names a run of a tracker, and a rerun begins one of its own")
+		case strings.HasPrefix(name, "RUNPIN_"):
+			return refuse("leave it out", "runpin sets it itself")
+		}
+		p.Relaxed = append(p.Relaxed, schema.Reason{Code: envFileCode, Subject: schema.Text("env." + name), Text: "given by a file; its value is not recorded"})
+	}
+	return nil
 }

@@ -121,6 +121,7 @@ func (c *comparing) whole() {
 		}
 	}
 	c.differ("run", "launcher", ClassLikely, false, Text(c.a.Launcher), Text(c.b.Launcher))
+	c.differ("run", "gpus", ClassLikely, false, Text(c.a.GPUs), Text(c.b.GPUs))
 	c.differ("run", "recorder", ClassNoise, false, Text(c.a.Recorder), Text(c.b.Recorder))
 	c.differ("run", "user", ClassNoise, false, Text(c.a.User), Text(c.b.User))
 }

@@ -126,6 +126,7 @@ noise | image:image: tag was 1.4 and is 1.5
 		"ranks":          {func(r *Run) { r.Environments[0].Ranks = []int{0} }, "must | environment: ranks was 2 and is 1\n", ""},
 		"no environment": {func(r *Run) { r.Environments = nil }, "likely unproven | environment: what the second run ran on is not known\n", ""},
 		"launcher":       {func(r *Run) { r.Launcher = "local" }, "likely | run: launcher was podman and is local\n", ""},
+		"gpus given":     {func(r *Run) { r.GPUs = "all" }, "likely | run: gpus is all in the second run only\n", ""},
 		"withheld":       {func(r *Run) { r.Withheld = []Withheld{{What: "argument", Name: "key"}} }, "likely unproven | run: the argument key of the second run was withheld and cannot be compared\n", ""},
 		"drift": {func(r *Run) { r.Drift = []Drifted{{Pin: "dataset:train", Text: "a file changed"}} },
 			"must unproven | dataset:train: in the second run it was not what it was pinned to: a file changed\n", "although dataset:train: in the second run"},

@@ -34,6 +34,7 @@ type Plan struct {
 	Command         []Text          `json:"command,omitempty"`          // argv as it was started
 	CommandTemplate []Text          `json:"command_template,omitempty"` // argv with {name} for params, data set paths and output paths
 	Launcher        string          `json:"launcher,omitempty"`         // local, podman, docker, kubernetes, slurm
+	GPUs            string          `json:"gpus,omitempty"`             // what the container was given, as --gpus takes it; absent for nothing
 	WorkDir         *Path           `json:"workdir,omitempty"`          // of the command; Rel is relative to the code's root
 	Params          map[string]Text `json:"params,omitempty"`
 	Variables       map[string]Text `json:"variables,omitempty"` // chosen environment variables that can determine the result

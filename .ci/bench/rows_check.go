@@ -26,6 +26,7 @@ func checkRow(ctx context.Context, b *bench) error {
 	}
 	b.against("preflight of one run, 20 ms to each server", whole.perOp, "its slowest question", slowest.perOp, 2)
 	asked := strings.Contains(history.rest, "100.0 images-asked") && strings.Contains(history.rest, "200.0 git-questions")
-	b.add(result{row: fmt.Sprintf("check --all, %d runs of 100 images, 200 commits, 50 data sets", runs), ours: millis(history.perOp), peer: history.rest, bar: "each asked once", verdict: verdict(asked)})
+	b.add(result{row: fmt.Sprintf("check --all, %d runs of 100 images, 200 commits, 50 data sets", runs), ours: millis(history.perOp), peer: history.rest,
+		bar: "each asked once", verdict: verdict(asked)})
 	return nil
 }

@@ -100,48 +100,6 @@ func (b *bench) datalad(ctx context.Context, checkout string) (string, error) {
 	return dataset, err
 }
 
-// rerunRow runs a trivial command again, whose one output must come out the same.
-func rerunRow(ctx context.Context, b *bench) error {
-	n := b.size(9_000, 2_000)
-	work, err := b.checkout(ctx, n)
-	if err != nil {
-		return err
-	}
-	write := []string{"sh", "-c", "echo result > result.txt"}
-	defer os.Remove(filepath.Join(work, "result.txt"))
-	idFile := filepath.Join(b.dir, "rerun.id")
-	record := b.runpin(work, append([]string{"record", "--output", "result=result.txt", "--id-file", idFile, "--"}, write...)...)
-	if _, _, err := record.once(ctx); err != nil {
-		return err
-	}
-	id, err := os.ReadFile(idFile)
-	if err != nil {
-		return err
-	}
-	again := b.runpin(work, "rerun", strings.TrimSpace(string(id)), "--execute")
-	ours, err := medians(ctx, b.runs, again.timing(ctx))
-	if err != nil {
-		return err
-	}
-	if !installed("datalad") {
-		b.absentPeer(fmt.Sprintf("rerun --execute, %d files", n), ours[0], "datalad", "faster")
-		return nil
-	}
-	dataset, err := b.datalad(ctx, work)
-	if err != nil {
-		return err
-	}
-	if _, _, err := (command{argv: append([]string{"datalad", "run", "-m", "bench", "--output", "result.txt"}, write...), dir: dataset}).once(ctx); err != nil {
-		return err
-	}
-	theirs, err := medians(ctx, b.runs, command{argv: []string{"datalad", "rerun"}, dir: dataset}.timing(ctx))
-	if err != nil {
-		return err
-	}
-	b.against(fmt.Sprintf("rerun --execute, %d files", n), ours[0], "datalad rerun", theirs[0], 1)
-	return nil
-}
-
 // smallFilesRow hashes many small files, and then finds them unchanged.
 func smallFilesRow(ctx context.Context, b *bench) error {
 	n := b.size(100_000, 10_000)

@@ -214,7 +214,7 @@ func splitGlobals(app *cli.App, level []string) (own, globals []string) {
 	for i := 0; i < len(level); i++ {
 		name, _, inline := strings.Cut(strings.TrimLeft(level[i], "-"), "=")
 		takesValue, global := table[name]
-		if !global {
+		if !global || !strings.HasPrefix(level[i], "-") { // a value can be called like a flag: --output h=h.txt
 			own = append(own, level[i])
 			continue
 		}

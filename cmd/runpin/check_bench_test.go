@@ -39,9 +39,9 @@ func BenchmarkCheckAll(b *testing.B) {
 	b.ReportMetric(float64(runs), "runs")
 }
 
-// BenchmarkPreflight asks everything about one run at once, beside its slowest question asked alone. Each request to a server takes 20 ms, as in a network.
+// BenchmarkPreflight asks everything about one run at once, an image of 20 layers among it, beside its slowest question asked alone. Each request to a server takes 20 ms, as in a network.
 func BenchmarkPreflight(b *testing.B) {
-	h := newHistory(b, 40, 2, 3, 1)
+	h := newHistory(b, 40, 2, 3, 1, 20)
 	db, err := store.Open(b.Context(), sqlite.Dialect{}, h.location, store.Options{ReadOnly: true})
 	if err != nil {
 		b.Fatal(err)
@@ -55,7 +55,7 @@ func BenchmarkPreflight(b *testing.B) {
 	fresh := func() *rerun.Rerunner { // each question begins with a ping, as in a process of its own
 		h.registry.set(delay, nil)
 		h.gitHost.set(delay, nil)
-		return &rerun.Rerunner{Images: image.New(image.Options{Registry: registry.New(registry.Options{}), Layers: true}), Code: code.New(code.Options{}),
+		return &rerun.Rerunner{Images: image.New(image.Options{Registry: registry.New(registry.Options{PerHost: 16}), Layers: true}), Code: code.New(code.Options{}),
 			Datasets: dataset.New(all.Backends(dataset.Options{})), Blobs: db}
 	}
 	b.Run("slowest", func(b *testing.B) {

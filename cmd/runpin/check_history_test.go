@@ -5,12 +5,17 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/runpin/runpin/rerun"
+	"github.com/runpin/runpin/schema"
 )
 
 // summaryOf runs check --all --summary --json.
@@ -67,7 +72,8 @@ func TestCheckAsksOnce(t *testing.T) {
 	}
 	s, _ = summaryOf(t, h, exitGone)
 	lostImage := 3 * runs / images
-	if s.Runs != runs || s.Lost == 0 || s.Rerunnable+s.Lost != runs || len(s.Losses) != 2 || s.Losses[0].Kind != "image" || s.Losses[0].Runs != lostImage || s.Losses[1].Kind != "dataset" || s.Losses[1].Runs != runs/datasets {
+	lost := []rerun.Loss{{Kind: "image", State: schema.StateGone, Runs: lostImage}, {Kind: "dataset", State: schema.StateGone, Runs: runs / datasets}}
+	if s.Runs != runs || s.Lost == 0 || s.Rerunnable+s.Lost != runs || !slices.Equal(s.Losses, lost) {
 		t.Errorf("%+v", s)
 	}
 	if len(s.Causes) != 2 || s.Causes[0].Runs < s.Causes[1].Runs {
@@ -77,6 +83,46 @@ func TestCheckAsksOnce(t *testing.T) {
 		if c.Kind == "image" && (len(c.Pins) != 3 || c.Pins[0].Value == "" || c.Pins[0].Runs != runs/images || len(c.Examples) == 0 || c.Remedy == "") {
 			t.Errorf("%+v", c)
 		}
+	}
+}
+
+// TestCheckSaysThatHistoryWasRewritten: each lost commit costs one question, and the cause is one.
+func TestCheckSaysThatHistoryWasRewritten(t *testing.T) {
+	const commits = 5
+	h := newHistory(t, 40, 1, commits, 1)
+	bare := filepath.Join(h.dir, "git", "train.git")
+	for _, args := range [][]string{{"fast-import", "--quiet", "--force"}, {"reflog", "expire", "--expire=now", "--all"}, {"gc", "--quiet", "--prune=now"}} {
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", bare}, args...)...)
+		cmd.Stdin = strings.NewReader("commit refs/heads/main\ncommitter A <a@example.com> 1 +0000\ndata 1\nx\nM 100644 inline other\ndata 1\nt\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %s: %v\n%s", args[0], err, out)
+		}
+	}
+	s, _ := summaryOf(t, h, exitGone)
+	if s.Lost != 40 || len(s.Causes) != 1 || s.Causes[0].Kind != "code" || s.Causes[0].Runs != 40 || len(s.Causes[0].Pins) != commits {
+		t.Errorf("%+v", s)
+	}
+	if n, _ := h.gitHost.count("GET", "/info/refs"); n != 1+commits {
+		t.Errorf("git was asked %d times about %d commits", n, commits)
+	}
+}
+
+// TestCheckLeavesASilentRemoteAlone: a git server that breaks off is not asked about every commit.
+func TestCheckLeavesASilentRemoteAlone(t *testing.T) {
+	const commits = 40
+	h := newHistory(t, commits, 1, commits, 1)
+	var asked atomic.Int32
+	h.gitHost.set(0, func(*http.Request) {
+		if asked.Add(1) > 2 { // it lists its refs, and goes down
+			panic(http.ErrAbortHandler)
+		}
+	})
+	s, _ := summaryOf(t, h, exitUnavailable)
+	if s.Lost != 0 || s.Unknown < commits-1 || len(s.Causes) == 0 || s.Causes[0].Kind != "code" {
+		t.Errorf("%+v", s)
+	}
+	if n, _ := h.gitHost.count("GET", "/info/refs"); n > commits/2 {
+		t.Errorf("a server that is down was asked %d times", n)
 	}
 }
 
@@ -149,7 +195,8 @@ func TestCheckGoesOn(t *testing.T) {
 		t.Errorf("%v %v", info, err)
 	}
 	s, said := summaryOf(t, h, 0)
-	if n, _ := h.registry.count("HEAD", "/manifests/"); n != 1 || s.Resumed < images-1 || s.Rerunnable != 60 || !strings.Contains(said, "going on from the check that was interrupted") {
+	n, _ := h.registry.count("HEAD", "/manifests/")
+	if n != 1 || s.Resumed < images-1 || s.Rerunnable != 60 || !strings.Contains(said, "going on from the check that was interrupted") {
 		t.Errorf("%d images were asked for, %+v\n%s", n, s, said)
 	}
 	if left := journal(); left != "" {

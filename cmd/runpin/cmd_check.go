@@ -12,6 +12,7 @@ func checkCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "can a run, or a whole history, still be run again?", ArgsUsage: "<run>...",
 		Description: `Asks for every pin whether it can still be had, and how that was found out. Nothing is changed and nothing is started.
+Behind the pins stands what a rerun needs beside them (secrets, outputs, GPUs, the place to run), as advice.
 The exit code is 14 when something that a run needs is gone or changed, 15 when it could not be found out. An image that was only claimed, beside a command
 that ran on the machine, is asked for and does not count.
 With --all every run of the store is looked at: what many of them share is asked for once, as fast as registries and git servers allow. An interrupted
@@ -29,6 +30,7 @@ check --all goes on where it was when it is begun again within an hour. With --s
 			&cli.IntFlag{Name: "jobs", Usage: "ask at most `N` questions at the same time", Value: 32},
 			&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 			&cli.StringSliceFlag{Name: "at", Usage: "look for a data set elsewhere: `NAME=URI`"},
+			relocateFlag(),
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			jsonFlag(),
 		},
@@ -40,6 +42,10 @@ check --all goes on where it was when it is begun again within an hour. With --s
 			if err != nil {
 				return err
 			}
+			moved, err := relocations(env, c)
+			if err != nil {
+				return err
+			}
 			w, err := openWiring(c.Context, env, c, forReading)
 			if err != nil {
 				return err
@@ -47,7 +53,7 @@ check --all goes on where it was when it is begun again within an hour. With --s
 			defer w.close()
 			// Runs share commits and remotes: each is asked about once in the life of this command.
 			w.rerunner.Code = code.New(code.Options{Now: env.Now, Remember: true})
-			return runCheck(env, c, w, rerun.AuditOptions{PreflightOptions: rerun.PreflightOptions{At: at, Deep: c.Bool("deep")}, Jobs: c.Int("jobs")})
+			return runCheck(env, c, w, rerun.AuditOptions{PreflightOptions: rerun.PreflightOptions{At: at, Deep: c.Bool("deep"), Relocate: moved}, Jobs: c.Int("jobs")})
 		},
 	}
 }
@@ -136,14 +142,22 @@ type checkJSON struct {
 	Pins       []schema.Availability `json:"pins"`
 }
 
+// stateText marks what does not keep the run from being run again.
+func stateText(a schema.Availability) string {
+	if a.Advisory && a.State != schema.StateAvailable {
+		return string(a.State) + " (advice)"
+	}
+	return string(a.State)
+}
+
 func (e *Env) showCheck(checked rerun.Audited) {
 	var rows [][]string
 	for _, a := range checked.Pins {
 		why := a.Reason
-		if a.Remedy != "" && a.Kind() != "" {
+		if a.Remedy != "" && a.State != schema.StateAvailable {
 			why += "; " + a.Remedy
 		}
-		rows = append(rows, []string{checked.Run.Short(), a.Pin, string(a.State), a.How, string(a.Ref), why})
+		rows = append(rows, []string{checked.Run.Short(), a.Pin, stateText(a), a.How, string(a.Ref), why})
 	}
 	if len(rows) == 0 {
 		e.say("run %s has no pins to check", checked.Run.Short())

@@ -110,7 +110,7 @@ func (e *Env) showSummary(s *rerun.Summary, tally rerun.Tally, asJSON bool) erro
 	for _, l := range s.Losses() {
 		rows = append(rows, row(l.Kind+" "+string(l.State), l.Runs))
 	}
-	e.table([]string{"RUNS THAT", "NUMBER", "SHARE"}, append(rows, row("runs", s.Runs)))
+	e.table([]string{"RUNS", "NUMBER", "SHARE"}, append(rows, row("runs", s.Runs)))
 	fmt.Fprintf(e.Out, "\n%s\n", s.Sentence())
 	for _, cause := range s.Causes() {
 		e.showCause(cause)

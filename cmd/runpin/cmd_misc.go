@@ -54,6 +54,7 @@ func envCommand(env *Env) *cli.Command {
 				{"cache", orNone(env.cacheDir()), "default"},
 				{"user", orNone(env.user()), "environment"},
 				{"settings", orNone(settings.path), "found upward from the working directory"},
+				{"own settings", orNone(env.ownSettings()), "default"},
 				{"project", orNone(pick(env.Getenv("RUNPIN_PROJECT"), settings.Project)), from(env.Getenv("RUNPIN_PROJECT") != "", settings.Project != "")},
 				{"platform", orNone(pick(env.Getenv("RUNPIN_PLATFORM"), settings.Platform)), from(env.Getenv("RUNPIN_PLATFORM") != "", settings.Platform != "")},
 			}
@@ -177,7 +178,14 @@ Looked for in the working directory and upward. A flag beats a variable beats th
   label: {team: vision}
   fields: {image: "spec.workers[].runtime", dataset.train: spec.data.version}   # of job specs; see help formats
 
-Paths are relative to the file. A file in a repository is not trusted: it cannot set the store, insecure registries, images, or anything that acts.`,
+Paths are relative to the file. A file in a repository is not trusted: it cannot set the store, insecure registries, images, relocations, or anything that acts.
+
+Your own file, runpin/runpin.yaml below $XDG_CONFIG_HOME or ~/.config (see ` + "`runpin env`" + `), is trusted. It can hold one table, of what moved:
+
+  relocate:
+    registry.old/team: registry.new/ml
+    https://git.old: "git@git.new:"
+    /mnt/old: /mnt/new`,
 		"formats": `Formats
 
   Tables have a header and relative times on a terminal; in a pipe they are tab-separated, with full digests and RFC 3339 times in UTC.

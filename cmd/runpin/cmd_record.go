@@ -15,6 +15,7 @@ import (
 
 	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/recorder/process"
+	"github.com/runpin/runpin/rerun"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -43,6 +44,8 @@ JOB_COMPLETION_INDEX, NODE_RANK, PET_NODE_RANK, GROUP_RANK or SLURM_NODEID, whic
 		Flags: []cli.Flag{
 			optionalFlag{&cli.StringFlag{Name: "join", Usage: "report to `[RUN]`, which was planned elsewhere, as one of its ranks (default: $RUNPIN_RUN_ID)"}},
 			&cli.StringFlag{Name: "in", Usage: "run the command in the image, with `ENGINE` podman or docker"},
+			&cli.StringSliceFlag{Name: "env-file", Usage: "give the container the variables of `FILE` (lines NAME=value, or NAME for this environment's); their values are not recorded"},
+			&cli.StringFlag{Name: "gpus", Usage: "give the container `GPUS`: all, none, a number or device=0,1; needs --in"},
 			&cli.StringSliceFlag{Name: "image", Usage: "image of the run: [NAME=]`REF`; claimed only, unless the command runs --in it"},
 			&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH` of the images (default: linux on this machine's architecture)", EnvVars: []string{"RUNPIN_PLATFORM"}},
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
@@ -129,6 +132,22 @@ func recordRequest(env *Env, c *cli.Context) (req recorder.Request, err error) {
 	}
 	if req.In != "" && req.In != "podman" && req.In != "docker" {
 		return req, usageError("use podman or docker", "--in %q", req.In)
+	}
+	req.GPUs = c.String("gpus")
+	for _, flag := range []string{"gpus", "env-file"} {
+		if c.IsSet(flag) && req.In == "" {
+			return req, usageError("add --in podman or --in docker", "--%s is for a container that runpin starts", flag)
+		}
+	}
+	given, err := readEnvFiles(env, c.StringSlice("env-file"))
+	if err != nil {
+		return req, err
+	}
+	for _, name := range sortedKeys(given) {
+		req.EnvFile = append(req.EnvFile, name+"="+given[name])
+	}
+	if err := rerun.CheckGPUs(req.GPUs); err != nil {
+		return req, err
 	}
 	return req, errors.Join(recordPins(c, settings, &req), recordValues(c, settings, &req), recordCompare(env, c, settings, &req), recordJob(c, settings, &req))
 }

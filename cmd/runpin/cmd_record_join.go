@@ -22,7 +22,7 @@ import (
 )
 
 // planFlags say something about the plan of a run, which whoever joins it does not change.
-var planFlags = []string{"in", "image", "job", "pinned", "no-stamp", "code", "no-code", "dataset", "model", "param", "params", "name", "parent", "pins-from", "label", "tolerance", "compare", "require"}
+var planFlags = []string{"in", "gpus", "env-file", "image", "job", "pinned", "no-stamp", "code", "no-code", "dataset", "model", "param", "params", "name", "parent", "pins-from", "label", "tolerance", "compare", "require"}
 
 // lookupPatience is how long the store is asked which run an abbreviated RUN is, before the command is started without being recorded.
 const lookupPatience = 5 * time.Second

@@ -23,6 +23,7 @@ compares: identical is exit code 0, different 13, not comparable 16. When someth
 Your checkout and the original's outputs are never touched.
 Several runs (named, from stdin with -, or chosen with --project, --same-as, --parent, --since, --label) are each restored, run and judged, --jobs at a time, and
 reported on together; a rerun is not rerun unless it is named. --dry-run says step by step what --execute would do.
+It is refused where it would write over an output of the original that --set gives no other place, and never goes on with the original's run of a tracker.
 With --as it writes a run that was recorded from a command in another form: what restores the code, guards the data sets by their digests and starts the command.
 
 ` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train",
@@ -36,6 +37,7 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.StringFlag{Name: "name", Usage: "submit it again as `NAME` (default: what the server makes of the old name)"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a spec that is printed also field.PATH"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
+			relocateFlag(),
 			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},
 			&cli.StringSliceFlag{Name: "insecure-registry", Usage: "speak http with `HOST` (loopback always may)"},
 			jsonFlag(),

@@ -60,6 +60,14 @@ func runRender(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if run, opts.Changed, err = rerun.Settled(run, settings); err != nil {
 		return err
 	}
+	moved, err := relocations(env, c)
+	if err != nil {
+		return err
+	}
+	run, elsewhere := rerun.Relocated(run, moved)
+	for _, r := range elsewhere {
+		env.say("note: %s is %s", r.Subject, r.Text)
+	}
 	var out bytes.Buffer
 	notes, err := render.Render(c.Context, &out, c.String("as"), run, w.store, opts)
 	if err != nil {

@@ -79,6 +79,9 @@ func (e *Env) showRun(run schema.Run) {
 		e.field("job", "%s (%s)", run.Job.Path.Typed, run.Job.Format)
 	}
 	e.showLaunched(run)
+	if run.GPUs != "" {
+		e.field("gpus", "%s", run.GPUs)
+	}
 	if len(run.Command) > 0 {
 		e.field("command", "%s", shellWords(schema.Strings(run.Command)))
 	}

@@ -95,15 +95,18 @@ func (s *countingServer) set(delay time.Duration, before func(req *http.Request)
 	s.counts, s.delay, s.before = map[string]int{}, delay, before
 }
 
-func newHistory(t testing.TB, runs, images, commits, datasets int) *history {
+// newHistory makes one. Images have one layer unless layers says how many.
+func newHistory(t testing.TB, runs, images, commits, datasets int, layers ...int64) *history {
 	t.Helper()
 	requirePart(t, "git")
 	h := &history{dir: t.TempDir()}
 	h.location = filepath.Join(h.dir, "runpin.db")
-	for k, v := range map[string]string{"HOME": h.dir, "XDG_CACHE_HOME": filepath.Join(h.dir, "cache"), "XDG_CONFIG_HOME": filepath.Join(h.dir, "config"), "GIT_CONFIG_NOSYSTEM": "1", "DOCKER_CONFIG": h.dir} {
+	for k, v := range map[string]string{
+		"HOME": h.dir, "XDG_CACHE_HOME": filepath.Join(h.dir, "cache"), "XDG_CONFIG_HOME": filepath.Join(h.dir, "config"), "GIT_CONFIG_NOSYSTEM": "1", "DOCKER_CONFIG": h.dir,
+	} {
 		t.Setenv(k, v)
 	}
-	h.push(t, images)
+	h.push(t, images, append(layers, 1)[0])
 	objects := h.serveGit(t, commits)
 	h.writeData(t, datasets)
 	db, err := store.Open(t.Context(), sqlite.Dialect{}, h.location, store.Options{})
@@ -129,11 +132,11 @@ func newHistory(t testing.TB, runs, images, commits, datasets int) *history {
 	return h
 }
 
-func (h *history) push(t testing.TB, n int) {
+func (h *history) push(t testing.TB, n int, layers int64) {
 	h.registry = serveCounting(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	repository := strings.TrimPrefix(h.registry.URL, "http://") + "/team/trainer"
 	for i := range n {
-		img, err := random.Image(64, 1)
+		img, err := random.Image(64, layers)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,8 +149,8 @@ func (h *history) push(t testing.TB, n int) {
 		}
 		digest, _ := img.Digest()
 		config, _ := img.ConfigName()
-		h.images = append(h.images, schema.ImagePin{Name: "main", Ref: schema.Text(tag.String()), Repository: repository, Tag: fmt.Sprint(i), PlatformDigest: schema.Digest(digest.String()),
-			ConfigDigest: schema.Digest(config.String()), Platform: "linux/amd64", Engine: "podman", Use: schema.Enforced})
+		h.images = append(h.images, schema.ImagePin{Name: "main", Ref: schema.Text(tag.String()), Repository: repository, Tag: fmt.Sprint(i),
+			PlatformDigest: schema.Digest(digest.String()), ConfigDigest: schema.Digest(config.String()), Platform: "linux/amd64", Engine: "podman", Use: schema.Enforced})
 	}
 }
 
@@ -168,14 +171,16 @@ func (h *history) serveGit(t testing.TB, n int) git.ObjectReader {
 	runGit(nil, "-C", bare, "config", "uploadpack.allowFilter", "true")
 	var script bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&script, "commit refs/heads/main\ncommitter A <a@example.com> %d +0000\ndata 1\nx\nM 100644 inline src/step.py\ndata %d\n%d\nM 100644 inline train.py\ndata 1\nt\n", 1767225600+i, len(fmt.Sprint(i)), i)
+		fmt.Fprintf(&script, "commit refs/heads/main\ncommitter A <a@example.com> %d +0000\ndata 1\nx\n", 1767225600+i)
+		fmt.Fprintf(&script, "M 100644 inline src/step.py\ndata %d\n%d\nM 100644 inline train.py\ndata 1\nt\n", len(fmt.Sprint(i)), i)
 	}
 	runGit(&script, "-C", bare, "fast-import", "--quiet")
 	for _, id := range strings.Fields(runGit(nil, "-C", bare, "rev-list", "--reverse", "main")) {
 		h.commits = append(h.commits, schema.ObjectID(id))
 	}
 	execPath := strings.TrimSpace(runGit(nil, "--exec-path"))
-	h.gitHost = serveCounting(t, &cgi.Handler{Path: filepath.Join(execPath, "git-http-backend"), Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(bare), "GIT_HTTP_EXPORT_ALL=1"},
+	h.gitHost = serveCounting(t, &cgi.Handler{Path: filepath.Join(execPath, "git-http-backend"),
+		Env:        []string{"GIT_PROJECT_ROOT=" + filepath.Dir(bare), "GIT_HTTP_EXPORT_ALL=1"},
 		InheritEnv: []string{"PATH", "HOME", "GIT_CONFIG_NOSYSTEM"}, Stderr: io.Discard})
 	program, err := git.FindProgram()
 	if err != nil {
@@ -245,7 +250,8 @@ func (h *history) run(t testing.TB, i int, objects git.ObjectReader) (schema.Doc
 		Code: []schema.CodePin{{Name: "code", Kind: schema.CodeGit, Ref: ".", Remote: h.gitHost.URL + "/train.git", Commit: commit, CommitTree: commitTree, Tree: tree, Dirty: true,
 			Changes: &list.Ref, Use: schema.Observed, Origin: schema.Origin{Kind: schema.FromGit}}},
 		Command: schema.Texts([]string{"python", "train.py"}), CommandTemplate: schema.Texts([]string{"python", "train.py"})}
-	doc := schema.Document{Schema: schema.SchemaV1, Kind: schema.KindRun, ID: schema.DocumentID(id), Run: id, At: schema.At(at), Reporter: schema.Reporter{Kind: "runner", Host: "h1"}, Plan: &plan}
+	doc := schema.Document{Schema: schema.SchemaV1, Kind: schema.KindRun, ID: schema.DocumentID(id), Run: id, At: schema.At(at), Plan: &plan,
+		Reporter: schema.Reporter{Kind: "runner", Host: "h1"}}
 	return doc, []schema.Blob{list, schema.NewBlob(schema.BlobFile, content)}
 }
 

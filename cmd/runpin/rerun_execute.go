@@ -27,6 +27,9 @@ func executeFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
 		&cli.BoolFlag{Name: "detach", Usage: "leave it running; `runpin verify` judges it later"},
 		&cli.BoolFlag{Name: "keep-job", Usage: "leave the job where it is when it has ended"},
+		&cli.StringSliceFlag{Name: "env-file", Usage: "give the command the variables of `FILE` (lines NAME=value, or NAME for this environment's); their values are not recorded"},
+		&cli.BoolFlag{Name: "overwrite-outputs", Usage: "write over outputs of the original that have no other place"},
+		&cli.StringFlag{Name: "gpus", Usage: "give the container `GPUS`: all, none, a number or device=0,1 (default: what the original's was given)"},
 		&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how the cluster is reached (default: $KUBECONFIG, ~/.kube/config, or the account of the pod)"},
 		&cli.StringFlag{Name: "context", Usage: "`NAME` of a context in the kubeconfig"},
 	}
@@ -128,6 +131,9 @@ func executeRequest(env *Env, c *cli.Context, run schema.Run, dir string) (req r
 		return req, err
 	}
 	if req.Secrets, err = readSecrets(c); err != nil {
+		return req, err
+	}
+	if err = readNeeds(env, c, &req); err != nil {
 		return req, err
 	}
 	req.Tolerances, err = readTolerances(c)

@@ -65,6 +65,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exitcode":    cmdExitCode,
 			"push-image":  cmdPushImage,
+			"copy-image":  cmdCopyImage,
 			"git-init":    cmdGitInit,
 			"git-commit":  cmdGitCommit,
 			"store-id":    cmdStoreID,
@@ -143,6 +144,9 @@ func setupScript(e *testscript.Env) error {
 	handler := &scriptRegistry{inner: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
 	server := httptest.NewServer(handler)
 	e.Defer(server.Close)
+	second := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	e.Defer(second.Close)
+	e.Setenv("REGISTRY2", strings.TrimPrefix(second.URL, "http://"))
 	e.Values["registry"] = handler
 	e.Values["lock"] = &heldLock{}
 	running := &servers{}
@@ -222,6 +226,26 @@ func cmdPushImage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	ts.Setenv("PUSHED", digest.String())
+}
+
+// cmdCopyImage: copy-image FROM TO copies an image or index as it is, to another registry too. FROM and TO name their registries.
+func cmdCopyImage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: copy-image FROM TO")
+	}
+	from, err := name.ParseReference(args[0])
+	ts.Check(err)
+	to, err := name.ParseReference(args[1])
+	ts.Check(err)
+	found, err := remote.Get(from)
+	ts.Check(err)
+	if index, err := found.ImageIndex(); err == nil && found.MediaType.IsIndex() {
+		ts.Check(remote.WriteIndex(to, index))
+		return
+	}
+	image, err := found.Image()
+	ts.Check(err)
+	ts.Check(remote.Write(to, image))
 }
 
 func cmdGitInit(ts *testscript.TestScript, neg bool, args []string) {

@@ -42,7 +42,7 @@ type Settings struct {
 }
 
 // untrustedKeys are settings that only the command line and the environment can give.
-var untrustedKeys = []string{"store", "insecure-registry", "in", "image", "execute", "force"}
+var untrustedKeys = []string{"store", "insecure-registry", "in", "image", "execute", "force", "relocate"}
 
 // loadSettings reads the nearest runpin.yaml above dir; without one the settings are empty.
 func loadSettings(env *Env, dir string) (Settings, error) {
@@ -72,6 +72,10 @@ func parseSettings(env *Env, path string, data []byte) (Settings, error) {
 	known := []string{"project", "platform", "metrics", "dataset", "model", "output", "param", "env", "require", "label", "tolerance", "compare", "fields", "lint"}
 	for key := range keys {
 		if slices.Contains(untrustedKeys, key) {
+			if key == "relocate" {
+				env.warn("%s: %q is ignored: a file in a repository cannot say which hosts are asked; use the command line, or %s", path, key, orNone(env.ownSettings()))
+				continue
+			}
 			env.warn("%s: %q is ignored: a file in a repository cannot set it; use the command line or RUNPIN_%s", path, key, strings.ToUpper(strings.ReplaceAll(key, "-", "_")))
 		} else if !slices.Contains(known, key) {
 			return bad(fmt.Errorf("unknown setting %q; known are %s", schema.Shorten(key, 80), strings.Join(known, ", ")))

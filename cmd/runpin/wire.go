@@ -65,27 +65,29 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	if mode != forReading && (w.store.runStore != nil || w.store.spool != nil) {
 		foldWaiting(ctx, env, w.store, location)
 	}
-	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: duration(env, "RUNPIN_RETRY_BUDGET"), Now: env.Now})
+	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: registryBudget(env, c), PerHost: perRegistry(c), Now: env.Now})
 	images := image.New(image.Options{Registry: reg, Layers: true, Now: env.Now})
 	w.images = images
 	codes := code.New(code.Options{Now: env.Now})
 	options := dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}
 	datasets := dataset.New(all.Backends(options))
+	machine := environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")})
 	var fallback recorder.RunSaver
 	if dirs := fallbackSpools(env, location); dirs != nil {
 		fallback = lazySpools(dirs)
 	}
 	w.recorder = &recorder.Recorder{
 		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Specs: specReader{}, Pinner: specReader{},
-		Environment: environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")}),
+		Environment: machine,
 		Launchers:   launchers(env, c),
 		Saver:       w.store, Fallback: fallback, Beat: w.store, Blobs: w.store, Tracker: &mlflow.Tracker{}, CodeRoot: codeRoot, Determining: environment.Determining,
 		NewLease: w.store.lease, Version: version, Host: env.host(), StoreName: location, StoreDirs: storeDirs(location), CI: env.submission(), Now: env.Now,
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{
-		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: schedulers(env, c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
+		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: w.schedulers(c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
+		Hardware: rerun.LookOnce(machine), Places: places{schedulers: w.schedulers(c)},
 	}
 	w.rerunner.Process, w.rerunner.Alive = func() schema.Lease { return store.CurrentLease(0) }, processAlive
 	if spoilWiring != nil {
@@ -112,7 +114,7 @@ func (w *wiring) apart(env *Env, c *cli.Context) *wiring {
 	own.env, own.progress = env, newProgress(env)
 	rec, re := *w.recorder, *w.rerunner
 	rec.Launchers, rec.Progress, rec.Warn = launchers(env, c), own.progress, env.warn
-	re.Record, re.Collect, re.Scheduler = recording{&own}, jobCollecting{&own}, schedulers(env, c)
+	re.Record, re.Collect, re.Scheduler = recording{&own}, jobCollecting{&own}, own.schedulers(c)
 	re.Compare, re.Progress, re.Warn = compareRunner{env}, own.progress, env.warn
 	own.recorder, own.rerunner = &rec, &re
 	return &own
@@ -132,6 +134,24 @@ func duration(env *Env, name string) time.Duration {
 		return 0
 	}
 	return d
+}
+
+// registryBudget is how long one question to a registry may take, waiting as it asks included; 0 is the default. Among the many of a whole history each waits for
+// its turn, too.
+func registryBudget(env *Env, c *cli.Context) time.Duration {
+	if d := duration(env, "RUNPIN_RETRY_BUDGET"); d > 0 || !c.Bool("all") {
+		return d
+	}
+	return 15 * time.Minute
+}
+
+// perRegistry is how many requests go to one registry at the same time: for one run as many as its image has layers, so that it is known soon; for a whole history no
+// more than a registry bears for long.
+func perRegistry(c *cli.Context) int {
+	if c.Bool("all") {
+		return 8
+	}
+	return 16
 }
 
 func under(dir, name string) string {

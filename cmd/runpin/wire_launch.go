@@ -38,28 +38,28 @@ type elsewhere struct{ launcher }
 func (elsewhere) Remote() {}
 
 // schedulerKinds are what job specs are handed to. Another is a row.
-var schedulerKinds = map[string]func(env *Env, c *cli.Context, images []schema.ImagePin) (launch.Batch, error){
-	"kubernetes": func(env *Env, c *cli.Context, images []schema.ImagePin) (launch.Batch, error) {
+var schedulerKinds = map[string]func(w *wiring, c *cli.Context, images []schema.ImagePin) (launch.Batch, error){
+	"kubernetes": func(w *wiring, c *cli.Context, images []schema.ImagePin) (launch.Batch, error) {
 		config, namespace, err := incluster.Config(incluster.Options{Kubeconfig: c.String("kubeconfig"), Context: c.String("context"), Namespace: c.String("namespace"), Agent: "runpin/" + version})
 		if err != nil {
 			return nil, err
 		}
-		return kubernetes.New(config, namespace, kubernetes.Options{Images: images, Warn: func(text string) { env.warn("%s", text) }})
+		return kubernetes.New(config, namespace, kubernetes.Options{Images: images, Describe: w.images, Warn: func(text string) { w.env.warn("%s", text) }})
 	},
-	"slurm": func(env *Env, _ *cli.Context, _ []schema.ImagePin) (launch.Batch, error) {
-		return slurm.New(slurm.Options{Warn: env.warn, Files: under(env.cacheDir(), "jobs")}), nil
+	"slurm": func(w *wiring, _ *cli.Context, _ []schema.ImagePin) (launch.Batch, error) {
+		return slurm.New(slurm.Options{Warn: w.env.warn, Files: under(w.env.cacheDir(), "jobs")}), nil
 	},
 }
 
 // schedulers finds a scheduler when it is needed.
-func schedulers(env *Env, c *cli.Context) func(on string, images []schema.ImagePin) (launch.Batch, error) {
+func (w *wiring) schedulers(c *cli.Context) func(on string, images []schema.ImagePin) (launch.Batch, error) {
 	return func(on string, images []schema.ImagePin) (launch.Batch, error) {
 		open, known := schedulerKinds[on]
 		if !known {
 			return nil, &schema.Error{Op: "rerun", Kind: schema.Invalid, Subject: fmt.Sprintf("%q", schema.Shorten(on, 40)), Err: errors.New("is no scheduler that runpin knows"),
 				Hint: "schedulers: " + strings.Join(slices.Sorted(maps.Keys(schedulerKinds)), ", ")}
 		}
-		return open(env, c, images)
+		return open(w, c, images)
 	}
 }
 
@@ -76,7 +76,7 @@ func (l launcher) Launch(ctx context.Context, job recorder.LaunchRequest) (recor
 }
 
 func convertJob(job recorder.LaunchRequest) launch.Job {
-	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, Started: job.Started}
+	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, GPUs: job.GPUs, Started: job.Started}
 	for _, m := range job.Mounts {
 		converted.Mounts = append(converted.Mounts, launch.Mount(m))
 	}

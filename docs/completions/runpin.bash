@@ -40,7 +40,7 @@ _runpin() {
   done
   case "$path" in
   "") words="record finish collect list show label note diff check rerun verify pin lint import serve store demo env version help completion --store --help --color" ;;
-  "record") words="--join --in --image --platform --insecure-registry --job --pinned --field --no-stamp --code --no-code --dataset --model --param --params --output --metrics --tolerance --compare --env --name --project --parent --pins-from --label --require --best-effort --id-file --json" ;;
+  "record") words="--join --in --env-file --gpus --image --platform --insecure-registry --job --pinned --field --no-stamp --code --no-code --dataset --model --param --params --output --metrics --tolerance --compare --env --name --project --parent --pins-from --label --require --best-effort --id-file --json" ;;
   "finish") words="--status --exit-code --output --metric --pod --slurm --insecure-registry --metrics" ;;
   "collect") words="--kubeconfig --context --namespace --all-namespaces --watch --since --interval --insecure-registry --json" ;;
   "list") words="--project --status --image --commit --dataset --file --output --param --metric --label --same-as --verdict --parent --since --sort --limit --quiet --json" ;;
@@ -48,8 +48,8 @@ _runpin() {
   "label") words="" ;;
   "note") words="" ;;
   "diff") words="--exit-code --json" ;;
-  "check") words="--all --project --since --status --fresh --summary --jobs --deep --at --insecure-registry --json" ;;
-  "rerun") words="--execute --output --no-stamp --resubmit --name --set --at --secret --insecure-registry --json --on --workdir --dry-run --jobs --fail-fast --rm --tolerance --compare --deep --detach --keep-job --kubeconfig --context --project --same-as --parent --since --label --as --init-image --git-secret --volume --namespace --image-pull-secret --node-selector" ;;
+  "check") words="--all --project --since --status --fresh --summary --jobs --deep --at --relocate --insecure-registry --json" ;;
+  "rerun") words="--execute --output --no-stamp --resubmit --name --set --at --relocate --secret --insecure-registry --json --on --workdir --dry-run --jobs --fail-fast --rm --tolerance --compare --deep --detach --keep-job --env-file --overwrite-outputs --gpus --kubeconfig --context --project --same-as --parent --since --label --as --init-image --git-secret --volume --namespace --image-pull-secret --node-selector" ;;
   "verify") words="--against --tolerance --compare --run-compare-commands --json" ;;
   "pin") words="--output --check --diff --lock --locked --platform --shape --field --any-image --verify --allow-unpinned --jobs --insecure-registry --json" ;;
   "lint") words="--preset --rule --require --fail-on --format --offline --field --any-image --jobs --insecure-registry --json" ;;

@@ -19,8 +19,31 @@ type asked struct {
 	blobs   memo[error]
 	trees   treeCache
 
-	mu    sync.Mutex
-	hosts map[string]chan struct{}
+	mu     sync.Mutex
+	hosts  map[string]chan struct{}
+	failed map[string]int // by URL: questions in a row that a remote did not answer
+}
+
+// maxFailed is how many questions a remote may leave without an answer before the others about it are not asked: each would wait as long, and a server that limits
+// its clients is not helped by more of them.
+const maxFailed = 3
+
+// answered notes whether a remote gave an answer, and silent tells whether it has given none for too long.
+func (a *asked) answered(url string, yes bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.failed == nil {
+		a.failed = map[string]int{}
+	}
+	if a.failed[url]++; yes {
+		delete(a.failed, url)
+	}
+}
+
+func (a *asked) silent(url string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failed[url] >= maxFailed
 }
 
 // advertised is what a remote answers to git ls-remote.

@@ -100,3 +100,28 @@ func BenchmarkState(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRestore restores a clean checkout from the clone that it was recorded in, and proves it.
+func BenchmarkRestore(b *testing.B) {
+	for _, n := range benchFiles(b) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			repo := benchRepo(b, n, "")
+			blobs := &codetest.Blobs{}
+			pin, err := New(Options{}).ResolveCode(b.Context(), recorder.CodeRequest{Ref: ".", WorkDir: repo.Dir, Sink: blobs})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i := 0; b.Loop(); i++ {
+				dir := filepath.Join(b.TempDir(), strconv.Itoa(i))
+				if err := New(Options{}).RestoreCode(b.Context(), pin, blobs, dir); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := os.RemoveAll(dir); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/runpin/runpin/recorder/git"
 	"github.com/runpin/runpin/schema"
@@ -100,47 +103,100 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 	if p == nil {
 		return "", errNoGit
 	}
+	// Everything at once: the commits of all parts, and the contents of all changes.
+	places := make([]found, len(plan.parts))
+	lost := make([][]error, len(plan.parts))
+	var some errgroup.Group
+	some.SetLimit(atOnce)
 	for i, part := range plan.parts {
-		var f found
 		if part.source.commit != "" {
-			f = r.locate(ctx, p, part.source, blobs)
-			if f.how == "" {
-				kind := schema.Gone
-				if f.net {
-					kind = schema.Unavailable
-				}
-				return how, &schema.Error{Op: "code.check", Kind: kind, Subject: part.subject, Err: f.err, Hint: "put the clone back to where it was, or push the commit to a remote of the record"}
-			}
-			if i == 0 {
-				how = f.how
-			}
+			some.Go(func() error { places[i] = r.locate(ctx, p, part.source, blobs); return nil })
 		}
-		for _, c := range part.changes {
+		lost[i] = make([]error, len(part.changes))
+		for j, c := range part.changes {
 			if c.Digest == "" {
 				continue
 			}
-			if err := r.stored(ctx, blobs, schema.BlobRef{Kind: schema.BlobFile, Digest: c.Digest, Bytes: c.Bytes}); err != nil {
-				return how, fmt.Errorf("%q: %w", c.Path, err)
-			}
+			some.Go(func() error {
+				if err := r.stored(ctx, blobs, schema.BlobRef{Kind: schema.BlobFile, Digest: c.Digest, Bytes: c.Bytes}); err != nil {
+					lost[i][j] = fmt.Errorf("%q: %w", c.Path, err)
+				}
+				return nil
+			})
 		}
-		if err := r.proveTree(ctx, p, part, f); err != nil {
-			return how, err
+	}
+	_ = some.Wait()
+	var failures []error
+	for i, part := range plan.parts {
+		f := places[i]
+		if part.source.commit != "" && f.how == "" {
+			kind := schema.Gone
+			if f.net {
+				kind = schema.Unavailable
+			}
+			failures = append(failures, &schema.Error{Op: "code.check", Kind: kind, Subject: part.subject, Err: f.err,
+				Hint: "put the clone back to where it was, or push the commit to a remote of the record"})
+		} else if err := r.proveTree(ctx, p, part, f); err != nil {
+			failures = append(failures, err)
+		}
+		for _, err := range lost[i] {
+			if err != nil {
+				failures = append(failures, err)
+			}
 		}
 	}
 	for _, o := range pin.LFS {
-		if o.PointerOnly || plan.changed(string(o.Path)) {
-			continue // its bytes are in the record, or the pointer is all there was
-		}
-		if _, err := findLFSObject(pin, o); err != nil {
-			if len(plan.parts[0].source.urls) > 0 && lfsProgram() {
-				return how, &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: string(o.Path), Err: errors.New("the LFS object is not in the clone; the remote may have it"),
-					Hint: "git lfs fetch in the clone tells, and keeps it there"}
-			}
-			return how, gone(string(o.Path), "git lfs fetch in a clone that can reach the LFS server", "its LFS object %s is nowhere to be had: %v", o.OID.Short(), err)
+		if err := missingLFS(pin, plan, o); err != nil {
+			failures = append(failures, err)
 		}
 	}
-	return how, nil
+	return places[0].how, worst(failures)
 }
+
+// atOnce bounds what is looked for at the same time for one checkout; the store may be behind a network.
+const atOnce = 8
+
+// missingLFS says why the content of an LFS object cannot be had.
+func missingLFS(pin schema.CodePin, plan *restorePlan, o schema.LFSObject) error {
+	if o.PointerOnly || plan.changed(string(o.Path)) {
+		return nil // its bytes are in the record, or the pointer is all there was
+	}
+	_, err := findLFSObject(pin, o)
+	switch {
+	case err == nil:
+		return nil
+	case len(plan.parts[0].source.urls) > 0 && lfsProgram():
+		return &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: string(o.Path), Err: errors.New("the LFS object is not in the clone; the remote may have it"),
+			Hint: "git lfs fetch in the clone tells, and keeps it there"}
+	}
+	return gone(string(o.Path), "git lfs fetch in a clone that can reach the LFS server", "its LFS object %s is nowhere to be had: %v", o.OID.Short(), err)
+}
+
+// worst makes one error of several: what is gone comes first, then what contradicts the record, then what could not be found out. Those beyond some are counted.
+func worst(failures []error) error {
+	if len(failures) < 2 {
+		return errors.Join(failures...)
+	}
+	rank := func(err error) int {
+		if i := slices.Index([]schema.Kind{schema.Gone, schema.Invalid, schema.Drift}, schema.KindOf(err)); i >= 0 {
+			return i
+		}
+		return 3
+	}
+	slices.SortStableFunc(failures, func(a, b error) int { return rank(a) - rank(b) })
+	first, texts := failures[0], []string{}
+	for i, err := range failures {
+		if i == maxTold {
+			texts = append(texts, fmt.Sprintf("and %d more", len(failures)-i))
+			break
+		}
+		texts = append(texts, err.Error())
+	}
+	return &schema.Error{Op: "code.check", Kind: schema.KindOf(first), Err: errors.New(strings.Join(texts, "; ")), Hint: schema.HintOf(first)}
+}
+
+// maxTold is how many failures one sentence tells.
+const maxTold = 3
 
 // proveTree compares the tree that a commit and its changes make with the recorded one, as far as the commit's trees are at hand. Nothing is written.
 func (r *Resolver) proveTree(ctx context.Context, p *git.Program, part *restorePart, f found) error {
@@ -191,7 +247,7 @@ func unread(part *restorePart, err error) error {
 func (r *Resolver) stored(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
 	return r.asked.blobs.get(ctx, r.opts.Remember, fmt.Sprint(ref.Digest, ref.Bytes), func() error {
 		h := newDigester()
-		n, err := readBlob(ctx, blobs, ref, h)
+		n, err := readBlob(ctx, blobs, ref, h, ref.Bytes+1)
 		if err == nil && (h.digest() != ref.Digest || n != ref.Bytes) {
 			err = gone(ref.Digest.Short(), "runpin store check finds damage; a backup of the store may have it whole", "the store holds other bytes under that digest")
 		}
@@ -199,27 +255,14 @@ func (r *Resolver) stored(ctx context.Context, blobs schema.BlobSource, ref sche
 	})
 }
 
-// readable reports whether a blob can be read, by opening it.
-func readable(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef) error {
-	_, err := readBlob(ctx, blobs, ref, nil)
-	return err
-}
-
-// readBlob copies a blob to w; with nil it reads the first byte alone.
-func readBlob(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, w io.Writer) (n int64, err error) {
+// readBlob copies at most limit bytes of a blob to w.
+func readBlob(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef, w io.Writer, limit int64) (n int64, err error) {
 	if blobs == nil {
 		return 0, gone(string(ref.Digest), "", "there is no store to read it from")
 	}
 	rc, err := blobs.OpenBlob(ctx, ref)
 	if err == nil {
-		if w == nil {
-			_, err = io.CopyN(io.Discard, rc, 1)
-		} else {
-			n, err = io.Copy(w, io.LimitReader(rc, maxRestored))
-		}
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
+		n, err = io.Copy(w, io.LimitReader(rc, limit))
 		rc.Close()
 	}
 	if err == nil || ctx.Err() != nil {

@@ -135,6 +135,17 @@ func TestCheckReadsTheChanges(t *testing.T) {
 			}
 		}
 	}
+	// Several things that are lost are told at once, what is certain first.
+	repo.Write("b", "new").Write("c", "new too").Write("d", "d").Write("e", "e")
+	pin, blobs = capture(t, resolver(false), repo)
+	pin.Root, pin.Bundle, pin.Remote = nil, nil, "http://127.0.0.1:1/x.git"
+	for _, content := range []string{"new", "new too", "d", "e"} {
+		blobs.Delete(schema.SHA256([]byte(content)))
+	}
+	a := resolver(false).CheckCode(t.Context(), pin, blobs)
+	if a.State != schema.StateGone || !strings.HasPrefix(a.Reason, `"b": `) || !strings.Contains(a.Reason, `"c": `) || !strings.Contains(a.Reason, "and 2 more") || !strings.Contains(a.Remedy, "store check") {
+		t.Errorf("%+v", a)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if a := resolver(false).CheckCode(ctx, pin, blobs); a.State != schema.StateUnknown {

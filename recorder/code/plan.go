@@ -1,10 +1,10 @@
 package code
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"sort"
 	"strings"
 
@@ -28,6 +28,7 @@ type restorePart struct {
 	changes    []schema.Change
 	links      map[string]schema.ObjectID // submodules directly within, by path relative to this part
 	idSize     int
+	want       map[string]git.TreeEntry // every file that it must have, once that is known
 }
 
 func (p *restorePlan) changed(path string) bool {
@@ -139,18 +140,11 @@ func (p *restorePart) read(ctx context.Context, ref *schema.BlobRef, commit sche
 		}
 		return nil
 	}
-	if err := readable(ctx, blobs, *ref); err != nil {
+	var content bytes.Buffer
+	if _, err := readBlob(ctx, blobs, *ref, &content, maxChangesBlob+1); err != nil {
 		return err
 	}
-	rc, err := blobs.OpenBlob(ctx, *ref)
-	if err != nil {
-		return err
-	}
-	defer rc.Close()
-	b, err := io.ReadAll(io.LimitReader(rc, maxChangesBlob+1))
-	if err != nil {
-		return err
-	}
+	b := content.Bytes()
 	if len(b) > maxChangesBlob || schema.SHA256(b) != ref.Digest {
 		return invalidPin(p.subject, "the list of its changes is not what the record names")
 	}

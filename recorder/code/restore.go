@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/runpin/runpin/recorder/git"
 	"github.com/runpin/runpin/schema"
 )
@@ -30,18 +32,60 @@ func (r *Resolver) RestoreCode(ctx context.Context, pin schema.CodePin, blobs sc
 		return &schema.Error{Op: "code.restore", Kind: schema.Unavailable, Subject: fmt.Sprintf("%q", dir), Err: err, Hint: "its parent directory must exist and be writable"}
 	}
 	defer os.RemoveAll(tmp)
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return err
-	}
+	built := filepath.Join(tmp, "code")
 	if pin.Kind == schema.CodeScript {
-		err = restoreScript(ctx, pin, blobs, tmp)
+		if err = os.Mkdir(built, 0o755); err == nil {
+			err = restoreScript(ctx, pin, blobs, built)
+		}
 	} else {
-		err = r.restoreCheckout(ctx, pin, blobs, tmp)
+		err = r.restoreFromAny(ctx, pin, blobs, built)
 	}
 	if err != nil {
-		return interrupted(ctx, err)
+		return noRoom(dir, interrupted(ctx, err))
 	}
-	return os.Rename(tmp, dir)
+	return os.Rename(built, dir)
+}
+
+// noRoom tells a full disk from what it looks like: git says that it could not write, or that it could not read what it had not written.
+func noRoom(dir string, err error) error {
+	text := err.Error()
+	for _, sign := range []string{"No space left on device", "no space left on device", "Disk quota exceeded", "disk quota exceeded"} {
+		if strings.Contains(text, sign) {
+			return &schema.Error{Op: "code.restore", Kind: schema.Unavailable, Subject: fmt.Sprintf("%q", dir), Err: err, Hint: "make room there, or name a directory that has more of it: --workdir DIR"}
+		}
+	}
+	return err
+}
+
+// restoreFromAny restores out of the clone where there is one; should that turn out to be damaged, out of what else has the commit.
+func (r *Resolver) restoreFromAny(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource, built string) error {
+	plan, err := planRestore(ctx, pin, blobs)
+	if err != nil {
+		return err
+	}
+	err = r.restoreCheckout(ctx, pin, plan, blobs, built)
+	kind := schema.KindOf(err)
+	if err == nil || ctx.Err() != nil || kind != schema.Drift && kind != schema.Internal || !plan.leaveClones() {
+		return err
+	}
+	if err := os.RemoveAll(built); err != nil {
+		return err
+	}
+	return r.restoreCheckout(ctx, pin, plan, blobs, built)
+}
+
+// leaveClones makes the plan do without the clones; false means that they are all there is, or that there are none.
+func (p *restorePlan) leaveClones() bool {
+	used := false
+	for _, part := range p.parts {
+		if part.source.clone != "" {
+			if used = true; part.source.commit != "" && part.source.bundle == nil && len(part.source.urls) == 0 {
+				return false
+			}
+		}
+		part.source.clone, part.want = "", nil
+	}
+	return used
 }
 
 func restoreScript(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource, tmp string) error {
@@ -63,9 +107,8 @@ func restoreScript(ctx context.Context, pin schema.CodePin, blobs schema.BlobSou
 	return writeBlob(ctx, root, name, pin.Script.Mode == "100755", blobs, pin.Script.Blob)
 }
 
-func (r *Resolver) restoreCheckout(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource, tmp string) error {
-	plan, err := planRestore(ctx, pin, blobs)
-	if err != nil {
+func (r *Resolver) restoreCheckout(ctx context.Context, pin schema.CodePin, plan *restorePlan, blobs schema.BlobSource, tmp string) error {
+	if err := os.Mkdir(tmp, 0o755); err != nil {
 		return err
 	}
 	p := r.git()
@@ -112,31 +155,48 @@ func (r *Resolver) restorePart(ctx context.Context, p *git.Program, part *restor
 		if err := r.obtain(ctx, p, part.source, blobs, store); err != nil {
 			return err
 		}
-		if err := part.checkCommit(ctx, store); err != nil {
+		if err := part.checkOut(ctx, store); err != nil {
 			return err
-		}
-		if err := store.CheckOut(ctx, part.source.commit); err != nil {
-			return &schema.Error{Op: "code.restore", Kind: schema.Internal, Subject: part.subject, Err: err}
 		}
 	} else if err := store.SetUnborn(string(pin.RefName)); err != nil {
 		return err
 	}
 	if len(part.source.urls) > 0 {
-		if err := store.SetRemote(ctx, part.source.urls[0]); err != nil {
+		if err := store.SetRemote(part.source.urls[0]); err != nil {
 			return err
 		}
 	}
 	return applyChanges(ctx, at, part.changes, blobs)
 }
 
-// checkCommit proves that the commit is the recorded one, before its files are written.
-func (p *restorePart) checkCommit(ctx context.Context, store *git.Scratch) error {
+// checkOut writes the files of the commit, after it was proved to be the recorded one. Beside that, what the changes will make of them is proved to be the
+// recorded tree.
+func (p *restorePart) checkOut(ctx context.Context, store *git.Scratch) error {
 	objects, err := store.Objects(ctx)
 	if err != nil {
 		return err
 	}
 	defer objects.Close()
-	tree, _, err := git.CommitTree(objects, p.source.commit)
+	if err := p.checkCommit(objects); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		p.want, err = p.expected(objects)
+		return err
+	})
+	g.Go(func() error {
+		if err := store.CheckOut(gctx, p.source.commit); err != nil {
+			return &schema.Error{Op: "code.restore", Kind: schema.Internal, Subject: p.subject, Err: err}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// checkCommit proves that the commit is the recorded one, before its files are written.
+func (p *restorePart) checkCommit(objects git.ObjectReader) error {
+	tree, _, err := git.CommitTree(proved{objects, p.idSize}, p.source.commit)
 	if err != nil {
 		return err
 	}

@@ -173,9 +173,14 @@ func (r *Resolver) locateRemote(ctx context.Context, p *git.Program, commit sche
 	}
 	defer s.Close()
 	err = r.asked.atHost(ctx, url, func() error {
+		if r.opts.Remember && r.asked.silent(url) {
+			return fmt.Errorf("it left %d questions in a row without an answer, and is not asked again", maxFailed)
+		}
 		ctx, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
 		defer cancel()
-		return s.FetchCommit(ctx, url, commit, "blob:none")
+		err := s.FetchCommit(ctx, url, commit, "blob:none")
+		r.asked.answered(url, err == nil || isAbsent(err))
+		return err
 	})
 	switch {
 	case err == nil:
@@ -226,7 +231,7 @@ func readBundle(ctx context.Context, blobs schema.BlobSource, ref schema.BlobRef
 // obtain puts the commit and its files into store, from the first source that has them.
 func (r *Resolver) obtain(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource, store *git.Scratch) error {
 	idSize := git.IDSize(src.commit)
-	if copied, err := copyCommit(ctx, p, cloneObjects(src.clone, idSize), src.commit, store); copied || ctx.Err() != nil {
+	if copied, err := copyCommit(ctx, cloneObjects(src.clone, idSize), src.commit, store); copied || ctx.Err() != nil {
 		return err
 	}
 	var failures []error
@@ -277,33 +282,14 @@ func (r *Resolver) unbundle(ctx context.Context, p *git.Program, src source, blo
 	return nil
 }
 
-// copyCommit copies a commit with its files, not its history, out of a clone. The clone is read through its object directories alone.
-func copyCommit(ctx context.Context, p *git.Program, objectDirs []string, commit schema.ObjectID, store *git.Scratch) (copied bool, err error) {
+// copyCommit copies a commit with its files, not its history, out of a clone. The clone is read through its object directories alone. What it gives is
+// not checked for being whole, nor for being what its ids say: the checkout and the proof of its tree do both.
+func copyCommit(ctx context.Context, objectDirs []string, commit schema.ObjectID, store *git.Scratch) (copied bool, err error) {
 	if len(objectDirs) == 0 {
 		return false, nil
 	}
-	from, err := p.NewStore(git.IDSize(commit), objectDirs)
-	if err != nil {
+	if err := store.PackFrom(ctx, objectDirs, commit); err != nil {
 		return false, err
 	}
-	defer from.Close()
-	if !from.Complete(ctx, commit) {
-		return false, nil
-	}
-	pr, pw := io.Pipe()
-	packed := make(chan error, 1)
-	go func() {
-		_, err := from.Pack(ctx, pw, commit, nil, true)
-		pw.CloseWithError(err)
-		packed <- err
-	}()
-	err = store.IndexPack(ctx, pr)
-	pr.CloseWithError(io.ErrClosedPipe)
-	if packErr := <-packed; packErr != nil {
-		err = packErr
-	}
-	if err == nil {
-		err = store.CutHistory(commit)
-	}
-	return err == nil, err
+	return true, nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/runpin/runpin/recorder/git"
 	"github.com/runpin/runpin/schema"
@@ -31,12 +32,15 @@ func drift(subject, format string, args ...any) error {
 // verifyPart proves that the restored files are the recorded ones: the tree that the commit and the changes make is the recorded tree, and
 // each file on disk has the id that stands in it; there is no other.
 func verifyPart(ctx context.Context, part *restorePart, store *git.Scratch, plan *restorePlan, at string) error {
-	want, err := part.expected(ctx, store)
-	if err != nil {
-		return err
+	if part.want == nil { // there was no commit to check out
+		var err error
+		if part.want, err = part.expected(nil); err != nil {
+			return err
+		}
 	}
+	want := part.want
 	var files []string
-	err = filepath.WalkDir(at, func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(at, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -84,6 +88,9 @@ func verifyPart(ctx context.Context, part *restorePart, store *git.Scratch, plan
 	parallel(len(files), func(i int) {
 		odd[i] = !matches(filepath.Join(at, filepath.FromSlash(files[i])), want[files[i]], part.idSize)
 	})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	var converted []string
 	for i, f := range files {
 		if !odd[i] {
@@ -102,12 +109,8 @@ func verifyPart(ctx context.Context, part *restorePart, store *git.Scratch, plan
 }
 
 // expected lists the files that the part must have, and proves the tree.
-func (p *restorePart) expected(ctx context.Context, store *git.Scratch) (map[string]git.TreeEntry, error) {
-	objects, err := store.Objects(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer objects.Close()
+func (p *restorePart) expected(objects git.ObjectReader) (map[string]git.TreeEntry, error) {
+	objects = proved{objects, p.idSize}
 	base := p.commitTree
 	if p.source.commit == "" {
 		base = ""
@@ -143,30 +146,54 @@ func (p *restorePart) expected(ctx context.Context, store *git.Scratch) (map[str
 	return want, nil
 }
 
+// proved reads objects and holds each to its id: git itself trusts a pack that it is given, and ours can come out of a clone unread.
+type proved struct {
+	objects git.ObjectReader
+	idSize  int
+}
+
+// ReadObject implements git.ObjectReader.
+func (p proved) ReadObject(id schema.ObjectID) (string, []byte, error) {
+	kind, content, err := p.objects.ReadObject(id)
+	if err == nil && git.HashObject(kind, content, p.idSize) != id {
+		return "", nil, drift("object "+id.Short(), "what is stored under this id is something else")
+	}
+	return kind, content, err
+}
+
+// readWhole bounds the files that are read at one go.
+const readWhole = 256 << 10
+
+var buffers = sync.Pool{New: func() any { return new([readWhole]byte) }}
+
 // matches reports whether a file has the mode and, byte for byte, the id.
 func matches(path string, e git.TreeEntry, idSize int) bool {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return false
-	}
 	if e.Mode == git.ModeLink {
-		if info.Mode()&fs.ModeSymlink == 0 {
-			return false
-		}
-		target, err := os.Readlink(path)
+		target, err := os.Readlink(path) // fails on anything else
 		return err == nil && git.HashObject("blob", []byte(target), idSize) == e.ID
 	}
-	if !info.Mode().IsRegular() || !modeMatches(info, e) {
-		return false
-	}
-	f, err := openNoFollow(path)
+	buffer := buffers.Get().(*[readWhole]byte)
+	defer buffers.Put(buffer)
+	f, size, executable, err := openRegular(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	h := git.Hasher("blob", info.Size(), idSize)
-	n, err := io.Copy(h, f)
-	return err == nil && n == info.Size() && hex.EncodeToString(h.Sum(nil)) == string(e.ID)
+	if runtime.GOOS != "windows" && executable != (e.Mode == git.ModeExec) {
+		return false
+	}
+	h := git.Hasher("blob", size, idSize)
+	for read := int64(0); ; {
+		n, err := f.Read(buffer[:])
+		if err != nil && err != io.EOF {
+			return false
+		}
+		h.Write(buffer[:n])
+		read += int64(n)
+		if n == 0 || read >= size && n < readWhole {
+			return read == size && hex.EncodeToString(h.Sum(nil)) == string(e.ID)
+		}
+	}
 }
 
 func modeMatches(info fs.FileInfo, e git.TreeEntry) bool {

@@ -2,9 +2,11 @@ package environment
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,7 +92,12 @@ func (r *Reader) ReadEnvironment(ctx context.Context, req recorder.EnvironmentRe
 		env.Reasons = append(env.Reasons, f.reasons...)
 	}
 	var withheld []schema.Reason
-	env.Variables, withheld = recorded(vars, req.Extra)
+	said := vars
+	if len(req.Unsaid) > 0 {
+		said = maps.Clone(vars)
+		maps.DeleteFunc(said, func(name, _ string) bool { return slices.Contains(req.Unsaid, name) })
+	}
+	env.Variables, withheld = recorded(said, req.Extra)
 	env.Reasons = append(env.Reasons, withheld...)
 	if env.Interpreter != nil && (env.Interpreter.Kind == "python" || env.Interpreter.Kind == "conda") {
 		seed, set := vars["PYTHONHASHSEED"]

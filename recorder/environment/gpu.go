@@ -28,6 +28,12 @@ type gpuFacts struct {
 	CUDA   string
 }
 
+// GPUs says what this machine has, and the driver. It implements rerun.Hardware.
+func (r *Reader) GPUs(ctx context.Context) ([]schema.GPU, string) {
+	f := r.readGPUs(ctx)
+	return f.env.GPUs, f.env.GPUDriver
+}
+
 // readGPUs asks nvidia-smi, which may take seconds when the driver is not loaded, and falls back to what the kernel shows. Its answer holds for
 // as long as the machine has not been restarted and driver, devices and MIG partitions stay as they are, which /proc and /dev tell at once.
 func (r *Reader) readGPUs(ctx context.Context) findings {

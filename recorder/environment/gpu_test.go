@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -202,4 +203,17 @@ print(*sorted({re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower() for d in m.dis
 		lines = append(lines, "")
 	}
 	return lines[0], lines[1], strings.Fields(lines[2])
+}
+
+// A variable that a file gave to the command is used to find its program, and its value is not recorded.
+func TestUnsaidVariablesAreNotRecorded(t *testing.T) {
+	r := New(Options{Root: t.TempDir(), CacheDir: "-"})
+	req := recorder.EnvironmentRequest{Env: []string{"OMP_NUM_THREADS=4", "CUDA_VISIBLE_DEVICES=hunter2"}, Extra: []string{"CUDA_VISIBLE_DEVICES"}, Unsaid: []string{"CUDA_VISIBLE_DEVICES"}}
+	env, err := r.ReadEnvironment(t.Context(), req)
+	if err != nil || len(env.Variables) != 1 || env.Variables["OMP_NUM_THREADS"] != "4" {
+		t.Errorf("%v %v", err, env.Variables)
+	}
+	if gpus, driver := r.GPUs(t.Context()); len(gpus) > 0 || driver != "" {
+		t.Errorf("an empty machine has %v %q", gpus, driver)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/runpin/runpin/schema"
@@ -22,12 +24,7 @@ func (p *Program) Init(ctx context.Context, dir string, idSize int) (*Scratch, e
 		return nil, err
 	}
 	s := &Scratch{Dir: filepath.Join(dir, ".git"), program: p, repo: &Repo{Root: dir, Dir: filepath.Join(dir, ".git"), Common: filepath.Join(dir, ".git")}}
-	f, err := os.OpenFile(filepath.Join(s.Dir, "config"), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	_, err = f.WriteString("[core]\n\tautocrlf = false\n\teol = lf\n\tsafecrlf = false\n[gc]\n\tauto = 0\n")
-	return s, errors.Join(err, f.Close())
+	return s, s.configure("[core]\n\tautocrlf = false\n\teol = lf\n\tsafecrlf = false\n[gc]\n\tauto = 0\n")
 }
 
 // CheckOut writes the commit's files and leaves HEAD detached on it. Refs under which it was fetched are dropped.
@@ -38,7 +35,8 @@ func (s *Scratch) CheckOut(ctx context.Context, commit schema.ObjectID) error {
 	if err := s.write("HEAD", string(commit)+"\n"); err != nil {
 		return err
 	}
-	if _, err := s.Run(ctx, nil, "read-tree", "--reset", "-u", string(commit)); err != nil {
+	workers := "checkout.workers=" + strconv.Itoa(max(1, runtime.GOMAXPROCS(0)))
+	if _, err := s.Run(ctx, nil, "-c", workers, "-c", "checkout.thresholdForParallelism=500", "read-tree", "--reset", "-u", string(commit)); err != nil {
 		return err
 	}
 	for _, name := range []string{"refs/fetched", "refs/remote", "packed-refs"} {
@@ -58,12 +56,21 @@ func (s *Scratch) SetUnborn(name string) error {
 }
 
 // SetRemote names the remote origin, without fetching.
-func (s *Scratch) SetRemote(ctx context.Context, url string) error {
+func (s *Scratch) SetRemote(url string) error {
 	if err := CheckURL(url); err != nil {
 		return err
 	}
-	_, err := s.Run(ctx, nil, "config", "remote.origin.url", url)
-	return err
+	return s.configure("[remote \"origin\"]\n\turl = " + quoteConfig(url) + "\n")
+}
+
+// configure adds to the configuration of a repository of ours.
+func (s *Scratch) configure(text string) error {
+	f, err := os.OpenFile(filepath.Join(s.Dir, "config"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 // CleanIDs gives the ids of the objects that git would make of files, with git's own conversions and no filter driver.

@@ -45,6 +45,21 @@ func (s *Scratch) Pack(ctx context.Context, w io.Writer, commit schema.ObjectID,
 	return builtOn, s.Stream(ctx, strings.NewReader(revs.String()), w, "-c", "pack.threads=1", "pack-objects", "--revs", "--stdout", "--quiet", "--no-use-bitmap-index", "--delta-base-offset")
 }
 
+// PackFrom stores the one commit with all its files, and no history, out of the object directories of others. It copies what is stored there without looking into
+// it: an object that is damaged, or is not what its id says, stays so. It fails where an object is missing.
+func (s *Scratch) PackFrom(ctx context.Context, objectDirs []string, commit schema.ObjectID) error {
+	if err := s.borrowObjects(objectDirs); err != nil {
+		return err
+	}
+	defer s.borrowObjects(nil)
+	if err := s.CutHistory(commit); err != nil {
+		return err
+	}
+	_, err := s.Run(ctx, strings.NewReader(string(commit)+"\n"), "-c", "pack.threads=1", "pack-objects", "--revs", "--quiet", "--no-use-bitmap-index", "--delta-base-offset",
+		filepath.Join(s.Dir, "objects", "pack", "pack"))
+	return err
+}
+
 // CutHistory makes commits look like ones without parents, as in a shallow clone.
 func (s *Scratch) CutHistory(commits ...schema.ObjectID) error {
 	path := filepath.Join(s.Dir, "shallow")

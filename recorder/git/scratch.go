@@ -64,20 +64,32 @@ func (p *Program) NewStore(idSize int, objectDirs []string) (*Scratch, error) {
 
 // ownObjects gives the scratch directory objects of its own, which borrow from others. It is called before anything is written.
 func (s *Scratch) ownObjects(borrowed []string) error {
-	var alternates strings.Builder
-	for _, d := range borrowed {
-		if strings.ContainsAny(d, "\n\"\\") || strings.HasPrefix(d, "#") {
-			d = quoteC(d)
-		}
-		alternates.WriteString(d + "\n")
-	}
 	for _, sub := range []string{"objects/info", "objects/pack", "refs", "info"} {
 		if err := os.MkdirAll(filepath.Join(s.Dir, sub), 0o700); err != nil {
 			return err
 		}
 	}
 	s.reads = ""
-	return s.write("objects/info/alternates", alternates.String())
+	return s.borrowObjects(borrowed)
+}
+
+// borrowObjects says which object directories of others are read beside the own one.
+func (s *Scratch) borrowObjects(dirs []string) error {
+	const file = "objects/info/alternates"
+	if len(dirs) == 0 {
+		if err := os.Remove(filepath.Join(s.Dir, file)); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		return nil
+	}
+	var alternates strings.Builder
+	for _, d := range dirs {
+		if strings.ContainsAny(d, "\n\"\\") || strings.HasPrefix(d, "#") {
+			d = quoteC(d)
+		}
+		alternates.WriteString(d + "\n")
+	}
+	return s.write(file, alternates.String())
 }
 
 // Close removes the directory.

@@ -223,6 +223,32 @@ func TestCheckManyWhileBusy(t *testing.T) {
 	}
 }
 
+// Requests that wait for their turn when the registry asks to be left alone are not sent either.
+func TestCheckManyAtOnceWhileBusy(t *testing.T) {
+	w := newWorld(t, func(o *registry.Options, _ *image.Options) { o.PerHost = 2 })
+	var pins []schema.ImagePin
+	for i := range 40 {
+		ok(t, drop(w.PushRandom("a/b", fmt.Sprint(i))))
+		pin, err := w.resolve(t, w.Ref("a/b", fmt.Sprint(i)))
+		ok(t, err)
+		pins = append(pins, pin)
+	}
+	w.Forget()
+	w.Inject(imagetest.Fault{Path: "/manifests/", Do: imagetest.TooMany("3600")})
+	var wg sync.WaitGroup
+	for _, pin := range pins {
+		wg.Go(func() {
+			if a := w.images.CheckImage(t.Context(), pin); a.State != schema.StateUnknown || !strings.Contains(a.Reason, "429") {
+				t.Errorf("%+v", a)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(w.Requests()); n > 2 {
+		t.Errorf("%d requests: %q", n, w.Requests())
+	}
+}
+
 // A record may come from anywhere: nothing in it may make a check fail in other ways than by saying so.
 func TestCheckHostilePins(t *testing.T) {
 	w := newWorld(t, layers)

@@ -164,6 +164,25 @@ func TestHangsEnd(t *testing.T) {
 	}
 }
 
+// Of many questions to a registry that accepts connections and says nothing, the first few wait; the others are not even asked.
+func TestManyQuestionsToAHang(t *testing.T) {
+	w := newWorld(t, func(o *registry.Options, _ *image.Options) { o.HeaderTimeout = 50 * time.Millisecond })
+	pushed, err := w.PushRandom("a/b", "1")
+	ok(t, err)
+	remove := w.Inject(imagetest.Fault{Path: "/manifests/", Do: w.Hang()})
+	pin := schema.ImagePin{Repository: w.Host + "/a/b", PlatformDigest: pushed.Digest}
+	for range 30 {
+		wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateUnknown)
+	}
+	wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateUnknown, "did not answer 3 requests in a row", "does not answer in time")
+	if n := w.Count("", "/manifests/"); n != 3 {
+		t.Errorf("%d requests", n)
+	}
+	remove()
+	ok(t, w.clock.Wait(t.Context(), time.Minute)) // after a while it is asked again
+	wantState(t, w.images.CheckImage(t.Context(), pin), schema.StateAvailable)
+}
+
 func TestNobodyListens(t *testing.T) {
 	w := newWorld(t)
 	w.Close()

@@ -88,6 +88,9 @@ type host struct {
 	notBefore time.Time
 	pings     map[string]*ping // by scheme
 	plain     bool             // it answered a ping over plain http
+
+	unanswered  int       // requests in a row that got no answer in time
+	silentUntil time.Time // until when it is not asked because of that
 }
 
 // A ping is the answer to GET /v2/, which says how to authenticate. The library asks it once for each repository; the answer is the
@@ -142,6 +145,37 @@ func (h *host) leaveAlone(until time.Time) {
 	if until.After(h.notBefore) {
 		h.notBefore = until
 	}
+}
+
+// A host that lets several requests in a row wait for nothing is left for a while: of a hundred questions each would wait as long.
+const (
+	maxUnanswered = 3
+	silentTime    = time.Minute
+)
+
+// silentError is a host that is not asked because it did not answer before.
+type silentError struct{ host string }
+
+func (e *silentError) Error() string {
+	return fmt.Sprintf("%s did not answer %d requests in a row, and is not asked for a while", e.host, maxUnanswered)
+}
+func (e *silentError) Timeout() bool { return true }
+
+// heard notes whether a request was answered.
+func (h *host) heard(answered bool, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if answered {
+		h.unanswered, h.silentUntil = 0, time.Time{}
+	} else if h.unanswered++; h.unanswered >= maxUnanswered {
+		h.silentUntil = now.Add(silentTime)
+	}
+}
+
+func (h *host) silent(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return now.Before(h.silentUntil)
 }
 
 func (h *host) pingFor(scheme string) *ping {

@@ -165,6 +165,10 @@ func (t *transportLayer) send(h *host, req *http.Request) (*http.Response, error
 			req.Body = body
 		}
 		res, err := t.once(h, req)
+		if errors.Is(err, errHeldBack) {
+			try--
+			continue
+		}
 		if ctx.Err() != nil {
 			closeBody(res)
 			return nil, context.Cause(ctx)
@@ -218,13 +222,28 @@ func closeBody(res *http.Response) {
 	}
 }
 
+// errHeldBack: the host asked to be left alone before the request had its turn.
+var errHeldBack = errors.New("held back")
+
 // once sends the request once. Answers that are errors, and documents that were asked for, are in memory when it returns.
 func (t *transportLayer) once(h *host, req *http.Request) (*http.Response, error) {
 	if err := h.acquire(req.Context()); err != nil {
 		return nil, err
 	}
 	release := sync.OnceFunc(h.release)
+	// Much can be found out while a request waits for its turn.
+	if h.patience(t.now()) > 0 {
+		release()
+		return nil, errHeldBack
+	}
+	if h.silent(t.now()) {
+		release()
+		return nil, &silentError{req.URL.Host}
+	}
 	res, err := t.base.RoundTrip(req)
+	if req.Context().Err() == nil && (err == nil || timedOut(err)) {
+		h.heard(err == nil, t.now())
+	}
 	if err != nil {
 		release()
 		return nil, err

@@ -10,7 +10,7 @@ import (
 // Batch hands job specs to a scheduler, which runs them: kubernetes, slurm.
 //
 // Every error is a [*schema.Error]: Unavailable when the scheduler cannot be reached or has no room, Invalid when it refuses the spec, Interrupted when ctx
-// ended, Drift when it says that it runs something else than what is pinned.
+// ended, Drift when it says that it runs something else than what is pinned, Gone when it does not know the job any more.
 type Batch interface {
 	// Name is what a record calls the place: kubernetes, slurm.
 	Name() string

@@ -7,7 +7,7 @@ import (
 
 // Launcher starts a command somewhere and waits for it.
 type Launcher interface {
-	// Name is what a record calls the place: local, podman, docker.
+	// Name is what a record calls the place: local, podman, docker, slurm.
 	Name() string
 	// Launch returns how the command ended, whatever its exit code. An error is a [*StartError]: the command never ran. When ctx ends the
 	// command is asked to stop (SIGTERM) and waited for; it is never killed.
@@ -24,6 +24,7 @@ type Job struct {
 	Stderr  io.Writer
 	Image   string // for containers: repository@sha256:…, or sha256:… of an image that only this engine has
 	Mounts  []Mount
+	GPUs    string        // for containers: all, a number or device=ID,…; "" for none
 	Started func(pid int) // called once, when the process exists; may be nil
 }
 

@@ -109,6 +109,9 @@ func newPlan(ctx context.Context, f Format, run schema.Run, blobs schema.BlobSou
 	if err := errors.Join(failures...); err != nil {
 		return nil, err
 	}
+	if run.GPUs != "" && run.GPUs != "none" && p.traits.Image {
+		p.Notes = append(p.Notes, "the original's container was given GPUs ("+schema.Shorten(run.GPUs, 100)+"); ask for them in what is written here")
+	}
 	try(p.takeCommand(run))
 	try(p.checkText())
 	return p, errors.Join(failures...)

@@ -47,20 +47,20 @@ func output(ctx context.Context, program string, args ...string) ([]byte, error)
 	var out, said limited
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
-		if first, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n"); first != "" {
+		if first, _, _ := strings.Cut(strings.TrimSpace(said.kept.String()), "\n"); first != "" {
 			return nil, fmt.Errorf("%s: %s", program, schema.Shorten(first, 200))
 		}
 		return nil, fmt.Errorf("%s: %w", program, err)
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
-// limited keeps what ReadJobs would read at most.
-type limited struct{ bytes.Buffer }
+// limited keeps what ReadJobs would read at most. The buffer is not embedded: its ReadFrom would be taken in place of Write, and knows no bounds.
+type limited struct{ kept bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if room := MaxFileBytes + 1 - l.Len(); room > 0 {
-		_, _ = l.Buffer.Write(p[:min(len(p), room)])
+	if room := MaxFileBytes + 1 - l.kept.Len(); room > 0 {
+		_, _ = l.kept.Write(p[:min(len(p), room)])
 	}
 	return len(p), nil
 }

@@ -2,6 +2,7 @@ package slurm
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,4 +130,16 @@ func FuzzReadJobs(f *testing.F) {
 			report(t, tries)
 		}
 	})
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// What a program says without end is not kept.
+func TestOutputIsBounded(t *testing.T) {
+	var l limited
+	if _, err := io.Copy(&l, io.LimitReader(endless{}, 3*MaxFileBytes)); err != nil || l.kept.Len() != MaxFileBytes+1 {
+		t.Errorf("%d bytes are kept, %v", l.kept.Len(), err)
+	}
 }

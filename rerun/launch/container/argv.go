@@ -55,6 +55,7 @@ func (l *Launcher) createArgs(job launch.Job, tty bool, user string) (args, env 
 		args = append(args, "--env", name)
 		env = append(env, e)
 	}
+	args = append(args, l.gpuArgs(job.GPUs)...)
 	args = append(args, l.options.Args...)
 	args = append(args, image.name())
 	return append(args, job.Argv...), env, nil

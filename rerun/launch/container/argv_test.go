@@ -9,7 +9,7 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-const hex = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 func TestCreateArgs(t *testing.T) {
 	for _, tc := range []struct {
@@ -21,10 +21,10 @@ func TestCreateArgs(t *testing.T) {
 		args []string
 		env  []string
 	}{
-		{"plain", Launcher{engine: Podman}, launch.Job{Image: "team/trainer:1.4@sha256:" + hex, Argv: []string{"python", "-c", "x y"}}, false, "",
-			[]string{"create", "--interactive", "--pull=never", "docker.io/team/trainer@sha256:" + hex, "python", "-c", "x y"}, nil},
+		{"plain", Launcher{engine: Podman}, launch.Job{Image: "team/trainer:1.4@sha256:" + digits, Argv: []string{"python", "-c", "x y"}}, false, "",
+			[]string{"create", "--interactive", "--pull=never", "docker.io/team/trainer@sha256:" + digits, "python", "-c", "x y"}, nil},
 		{"all", Launcher{engine: Docker, options: Options{Args: []string{"--network", "none"}}}, launch.Job{
-			Image: "localhost:5000/a/b@sha256:" + hex, Argv: []string{"--help"}, Dir: "/src/sub",
+			Image: "localhost:5000/a/b@sha256:" + digits, Argv: []string{"--help"}, Dir: "/src/sub",
 			Env:    []string{"RUNPIN_RUN_ID=01X", "TOKEN=a b\nc", "PATH=/opt/bin", "EMPTY=", "DOCKER_HOST=x"},
 			Mounts: []launch.Mount{{Source: "/home/me/src", Target: "/src"}, {Source: `/data/a,b:c "d"`, Target: "/data/x=y", ReadOnly: true}},
 		}, true, "1000:100",
@@ -32,10 +32,10 @@ func TestCreateArgs(t *testing.T) {
 				"--mount", "type=bind,source=/home/me/src,destination=/src",
 				"--mount", `type=bind,"source=/data/a,b:c ""d""",destination=/data/x=y,readonly=true`,
 				"--label", "runpin.dev/run=01X", "--env", "RUNPIN_RUN_ID", "--env", "TOKEN", "--env", "PATH=/opt/bin", "--env", "EMPTY", "--env", "DOCKER_HOST=x",
-				"--network", "none", "localhost:5000/a/b@sha256:" + hex, "--help"},
+				"--network", "none", "localhost:5000/a/b@sha256:" + digits, "--help"},
 			[]string{"RUNPIN_RUN_ID=01X", "TOKEN=a b\nc", "EMPTY="}},
-		{"local image", Launcher{engine: Podman}, launch.Job{Image: "sha256:" + hex}, false, "",
-			[]string{"create", "--interactive", "--pull=never", "sha256:" + hex}, nil},
+		{"local image", Launcher{engine: Podman}, launch.Job{Image: "sha256:" + digits}, false, "",
+			[]string{"create", "--interactive", "--pull=never", "sha256:" + digits}, nil},
 	} {
 		args, env, err := tc.l.createArgs(tc.job, tc.tty, tc.user)
 		if err != nil || !reflect.DeepEqual(args, tc.args) || !reflect.DeepEqual(env, tc.env) {
@@ -44,8 +44,24 @@ func TestCreateArgs(t *testing.T) {
 	}
 }
 
+func TestGPUArgs(t *testing.T) {
+	for _, c := range []struct{ engine, asked, want string }{
+		{Podman, "", ""}, {Docker, "none", ""},
+		{Podman, "all", "--device nvidia.com/gpu=all"},
+		{Podman, "2", "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"},
+		{Podman, "device=3,GPU-5d", "--device nvidia.com/gpu=3 --device nvidia.com/gpu=GPU-5d"},
+		{Docker, "all", "--gpus all"}, {Docker, "2", "--gpus 2"}, {Docker, "device=0,1", `--gpus "device=0,1"`},
+	} {
+		args, _, err := (&Launcher{engine: c.engine}).createArgs(launch.Job{Image: "x/y@sha256:" + digits, Argv: []string{"c"}, GPUs: c.asked}, false, "")
+		want := strings.TrimSpace("create --interactive --pull=never "+c.want) + " docker.io/x/y@sha256:" + digits + " c"
+		if got := strings.Join(args, " "); err != nil || got != want {
+			t.Errorf("%s %s: %v\n got %s\nwant %s", c.engine, c.asked, err, got, want)
+		}
+	}
+}
+
 func TestCreateArgsRefuses(t *testing.T) {
-	good := "x/y@sha256:" + hex
+	good := "x/y@sha256:" + digits
 	for _, tc := range []struct {
 		job  launch.Job
 		want string
@@ -54,8 +70,8 @@ func TestCreateArgsRefuses(t *testing.T) {
 		{launch.Job{Image: "x/y:1"}, "names no digest", schema.Unpinnable},
 		{launch.Job{Image: ""}, "names no digest", schema.Unpinnable},
 		{launch.Job{Image: "x/y@sha256:12"}, "names no digest", schema.Unpinnable},
-		{launch.Job{Image: "--privileged@sha256:" + hex}, "not an image reference", schema.Invalid},
-		{launch.Job{Image: "X Y@sha256:" + hex}, "not an image reference", schema.Invalid},
+		{launch.Job{Image: "--privileged@sha256:" + digits}, "not an image reference", schema.Invalid},
+		{launch.Job{Image: "X Y@sha256:" + digits}, "not an image reference", schema.Invalid},
 		{launch.Job{Image: good, Dir: "sub"}, "not an absolute directory", schema.Invalid},
 		{launch.Job{Image: good, Env: []string{"A"}}, "not a variable", schema.Invalid},
 		{launch.Job{Image: good, Env: []string{"A*=1"}}, "not a variable", schema.Invalid},
@@ -82,8 +98,8 @@ func TestParseImage(t *testing.T) {
 		"localhost/a:1":                      "localhost/a",
 		"registry.example.com:443/a/b/c:tag": "registry.example.com:443/a/b/c",
 	} {
-		got, err := parseImage(ref + "@sha256:" + hex)
-		if err != nil || got.name() != want+"@sha256:"+hex {
+		got, err := parseImage(ref + "@sha256:" + digits)
+		if err != nil || got.name() != want+"@sha256:"+digits {
 			t.Errorf("%s: %s %v", ref, got.name(), err)
 		}
 	}

@@ -38,8 +38,8 @@ func engine(t *testing.T, name string, does map[string]string) (*Launcher, func(
 const never = `"StartedAt":"0001-01-01T00:00:00Z"`
 
 func TestEngineStates(t *testing.T) {
-	ref := "x.example.com/y@sha256:" + hex
-	create := "echo warning; echo " + hex
+	ref := "x.example.com/y@sha256:" + digits
+	create := "echo warning; echo " + digits
 	inspect := func(json string) string { return "echo '{" + json + "}'" }
 	const ran = `"StartedAt":"2026-11-23T18:00:00.5Z"`
 	for _, tc := range []struct {
@@ -77,7 +77,7 @@ func TestEngineStates(t *testing.T) {
 			if err != nil && (!errors.As(err, &start) || start.Code != tc.code || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("%v", err)
 			}
-			if tc.does["start"] != "" && !strings.HasSuffix(log(), "rm --volumes "+hex+"\n") {
+			if tc.does["start"] != "" && !strings.HasSuffix(log(), "rm --volumes "+digits+"\n") {
 				t.Errorf("not removed:\n%s", log())
 			}
 		})
@@ -85,19 +85,19 @@ func TestEngineStates(t *testing.T) {
 }
 
 func TestEngineStreams(t *testing.T) {
-	l, log := engine(t, Docker, map[string]string{"create": "echo " + hex, "start": "cat; echo err >&2; exit 1", "container": `echo '{"StartedAt":"2026-11-23T18:00:00Z","ExitCode":1}'`})
+	l, log := engine(t, Docker, map[string]string{"create": "echo " + digits, "start": "cat; echo err >&2; exit 1", "container": `echo '{"StartedAt":"2026-11-23T18:00:00Z","ExitCode":1}'`})
 	var out, errs bytes.Buffer
-	exit, err := l.Launch(context.Background(), launch.Job{Image: "sha256:" + hex, Argv: []string{"cmd"}, Stdin: strings.NewReader("in"), Stdout: &out, Stderr: &errs})
+	exit, err := l.Launch(context.Background(), launch.Job{Image: "sha256:" + digits, Argv: []string{"cmd"}, Stdin: strings.NewReader("in"), Stdout: &out, Stderr: &errs})
 	if err != nil || exit.Code != 1 || out.String() != "in" || errs.String() != "err\n" {
 		t.Errorf("%v %v %q %q", exit, err, &out, &errs)
 	}
-	if got := log(); !strings.Contains(got, "start --attach --interactive "+hex) || strings.Contains(got, "init") {
+	if got := log(); !strings.Contains(got, "start --attach --interactive "+digits) || strings.Contains(got, "init") {
 		t.Error(got)
 	}
 }
 
 func TestEnsureImage(t *testing.T) {
-	ref := "x.example.com/y@sha256:" + hex
+	ref := "x.example.com/y@sha256:" + digits
 	config := schema.Digest("sha256:" + strings.Repeat("c", 64))
 	id := func(d string) string { return "echo " + d }
 	for _, tc := range []struct {
@@ -108,10 +108,10 @@ func TestEnsureImage(t *testing.T) {
 		pulls     int
 	}{
 		{"there", ref, map[string]string{"image": id(string(config))}, "", "", 0},
-		{"there, in a store that names images by manifest", ref, map[string]string{"image": id("sha256:" + hex)}, "", "", 0},
+		{"there, in a store that names images by manifest", ref, map[string]string{"image": id("sha256:" + digits)}, "", "", 0},
 		{"another", ref, map[string]string{"image": id("sha256:" + strings.Repeat("d", 64))}, schema.Drift, "recorded was " + string(config), 0},
 		{"pulled", ref, map[string]string{"image": "[ -e here ] && echo " + string(config), "pull": "touch here"}, "", "", 1},
-		{"pulled another", ref, map[string]string{"image": "[ -e here ] && echo sha256:" + hex[1:] + "0", "pull": "touch here"}, schema.Drift, "", 1},
+		{"pulled another", ref, map[string]string{"image": "[ -e here ] && echo sha256:" + digits[1:] + "0", "pull": "touch here"}, schema.Drift, "", 1},
 		{"gone", ref, map[string]string{"image": "exit 1", "pull": "echo 'Error: manifest unknown: x' >&2; exit 1"}, schema.Gone, "docker pull: manifest unknown: x", 1},
 		{"denied", ref, map[string]string{"image": "exit 1", "pull": "echo 'denied' >&2; exit 1"}, schema.Unavailable, "denied", 1},
 		{"silent", ref, map[string]string{"image": "exit 1", "pull": "exit 3"}, schema.Unavailable, "exit status 3", 1},
@@ -129,13 +129,13 @@ func TestEnsureImage(t *testing.T) {
 		}
 	}
 	l, log := engine(t, Podman, map[string]string{"image": "exit 1"})
-	for insecure, ref := range map[bool]string{true: ref, false: "localhost:5000/x@sha256:" + hex} {
+	for insecure, ref := range map[bool]string{true: ref, false: "localhost:5000/x@sha256:" + digits} {
 		_ = l.EnsureImage(context.Background(), ref, config, insecure)
 		if !strings.Contains(log(), "pull --tls-verify=false "+ref) {
 			t.Error(log())
 		}
 	}
-	_ = l.EnsureImage(context.Background(), "ghcr.io/x/y@sha256:"+hex, config, false)
+	_ = l.EnsureImage(context.Background(), "ghcr.io/x/y@sha256:"+digits, config, false)
 	if !strings.Contains(log(), "pull ghcr.io/x/y@sha256:") {
 		t.Error(log())
 	}
@@ -147,7 +147,7 @@ func TestCancelledPull(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.options.Progress = writerFunc(func([]byte) {})
 	go cancel()
-	if err := l.EnsureImage(ctx, "x@sha256:"+hex, "", false); schema.KindOf(err) != schema.Interrupted {
+	if err := l.EnsureImage(ctx, "x@sha256:"+digits, "", false); schema.KindOf(err) != schema.Interrupted {
 		t.Error(err)
 	}
 }

@@ -29,24 +29,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/runpin/runpin/rerun/launch"
+	"github.com/runpin/runpin/rerun/launch/launchtest"
 	"github.com/runpin/runpin/schema"
 )
-
-// requirePart skips the test where an external program is missing, unless RUNPIN_TEST_REQUIRE names it or says "all".
-func requirePart(t *testing.T, part string) string {
-	t.Helper()
-	path, err := exec.LookPath(part)
-	if err == nil {
-		return path
-	}
-	for want := range strings.SplitSeq(os.Getenv("RUNPIN_TEST_REQUIRE"), ",") {
-		if want == "all" || want == part {
-			t.Fatalf("%s is required and missing", part)
-		}
-	}
-	t.Skipf("%s is not installed", part)
-	return ""
-}
 
 // world is an engine with an empty storage of its own, and a registry.
 type world struct {
@@ -57,8 +42,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	requirePart(t, "podman")
-	requirePart(t, "runc")
+	launchtest.Require(t, "podman", "runc")
 	// A long path does not fit into the name of a socket, and podman's storage holds files that only podman can remove.
 	dir, err := os.MkdirTemp("/var/tmp", "rp")
 	if err != nil {
@@ -92,7 +76,12 @@ func newWorld(t *testing.T) *world {
 // busybox makes an image of the statically linked busybox (Debian's busybox-static), with a file that tells images apart.
 func busybox(t *testing.T, mark string, change func(*v1.ConfigFile)) v1.Image {
 	t.Helper()
-	program, err := os.ReadFile(requirePart(t, "busybox"))
+	launchtest.Require(t, "busybox")
+	path, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +98,7 @@ func busybox(t *testing.T, mark string, change func(*v1.ConfigFile)) v1.Image {
 		add(tar.Header{Name: dir + "/", Typeflag: tar.TypeDir, Mode: 0o777}, nil)
 	}
 	add(tar.Header{Name: "bin/busybox", Mode: 0o755}, program)
-	for _, applet := range []string{"sh", "cat", "ls", "env", "sleep", "pwd", "id", "kill"} {
+	for _, applet := range []string{"sh", "cat", "ls", "env", "sleep", "pwd", "id", "kill", "seq"} {
 		add(tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
 	}
 	add(tar.Header{Name: "mark", Mode: 0o644}, []byte(mark))
@@ -195,30 +184,31 @@ func TestPodman(t *testing.T) {
 		t.Errorf("another config: %v", err)
 	}
 
+	t.Run("launcher", func(t *testing.T) {
+		launchtest.Launcher(t, launchtest.LauncherHarness{
+			Launcher: w.Launcher,
+			Job:      func(*testing.T) launch.Job { return launch.Job{Image: ref, Env: []string{"PATH=/bin"}} },
+			Directory: func(t *testing.T, job *launch.Job) string {
+				dir := t.TempDir()
+				job.Dir, job.Mounts = "/src", []launch.Mount{{Source: dir, Target: "/src"}}
+				return dir
+			},
+			Added: func(name string) bool {
+				return name == "FROM" || name == "HOME" || name == "HOSTNAME" || name == "TERM" || name == "container"
+			},
+			Plain:       "/bin/plain",
+			Codes:       []int{0, 1, 125, 126, 127, 255},
+			NoSignals:   "the first process of a container gets no signal from itself that it does not catch",
+			NoRawBytes:  "the configuration of a container is JSON",
+			NoSameOrder: "an engine passes two streams on",
+		})
+	})
 	t.Run("output and exit code", func(t *testing.T) {
 		var pid int
 		exit, out, err := w.launch(t, launch.Job{Image: ref, Argv: []string{"sh", "-c", "cat /mark; cat; echo $FROM $NEW $TERM; pwd; exit 42"}, Stdin: strings.NewReader(" stdin\n"),
 			Dir: "/tmp", Env: []string{"NEW=a b", "TERM=dumb"}, Started: func(p int) { pid = p }})
 		if err != nil || exit.Code != 42 || out != "old stdin\nimage a b dumb\n/tmp\n" || pid == 0 {
 			t.Errorf("%v %q %v pid %d", exit, out, err, pid)
-		}
-	})
-	t.Run("bytes", func(t *testing.T) {
-		all := make([]byte, 1<<20)
-		for i := range all {
-			all[i] = byte(i * 7)
-		}
-		exit, out, err := w.launch(t, launch.Job{Image: ref, Argv: []string{"cat"}, Stdin: bytes.NewReader(all)})
-		if err != nil || exit.Code != 0 || out != string(all) {
-			t.Errorf("%v %v %d bytes", exit, err, len(out))
-		}
-	})
-	t.Run("the command's own 125, 126 and 127", func(t *testing.T) {
-		for _, code := range []int{125, 126, 127} {
-			exit, _, err := w.launch(t, launch.Job{Image: ref, Argv: []string{"sh", "-c", fmt.Sprintf("exit %d", code)}})
-			if err != nil || exit.Code != code {
-				t.Errorf("%v %v", exit, err)
-			}
 		}
 	})
 	t.Run("cannot start", func(t *testing.T) {
@@ -232,7 +222,7 @@ func TestPodman(t *testing.T) {
 			{launch.Job{Image: ref, Argv: []string{"/bin/plain"}}, 126, "permission denied"},
 			{launch.Job{Image: ref, Argv: []string{"sh"}, Dir: "/none"}, 125, "/none"},
 			{launch.Job{Image: ref, Argv: []string{"sh"}, Mounts: []launch.Mount{{Source: "/no/such", Target: "/x"}}}, 125, "no such file"},
-			{launch.Job{Image: "x.example.com/y@sha256:" + hex, Argv: []string{"sh"}}, 125, "not known"},
+			{launch.Job{Image: "x.example.com/y@sha256:" + digits, Argv: []string{"sh"}}, 125, "not known"},
 		} {
 			tc.job.Started = func(int) { t.Error("started") }
 			_, out, err := w.launch(t, tc.job)
@@ -264,22 +254,6 @@ func TestPodman(t *testing.T) {
 		info, err := os.Stat(filepath.Join(dir, "out", "model"))
 		if err != nil || owner(info) != os.Getuid() {
 			t.Error("the file is not ours")
-		}
-	})
-	t.Run("cancelled", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(context.Background())
-		read, write := io.Pipe()
-		go func() {
-			read.Read(make([]byte, 64))
-			cancel()
-			io.Copy(io.Discard, read)
-		}()
-		exit, err := w.Launch(ctx, launch.Job{Image: ref, Argv: []string{"sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done"}, Stdout: write})
-		if err != nil || exit.Code != 9 {
-			t.Errorf("%v %v", exit, err)
-		}
-		if _, err := w.Launch(ctx, launch.Job{Image: ref, Argv: []string{"sh"}}); schema.KindOf(err) != schema.Interrupted {
-			t.Error(err)
 		}
 	})
 	t.Run("entrypoint", func(t *testing.T) {
@@ -323,20 +297,20 @@ func killClients() (n int) {
 func TestPodmanCannotPull(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
-	if err := w.EnsureImage(ctx, w.host+"/team/none@sha256:"+hex, "", false); schema.KindOf(err) != schema.Gone && schema.KindOf(err) != schema.Unavailable {
+	if err := w.EnsureImage(ctx, w.host+"/team/none@sha256:"+digits, "", false); schema.KindOf(err) != schema.Gone && schema.KindOf(err) != schema.Unavailable {
 		t.Error(err)
 	}
 	w.push(t, busybox(t, "x", nil), "team/trainer:1")
-	if err := w.EnsureImage(ctx, w.host+"/team/trainer@sha256:"+hex, "", false); schema.KindOf(err) != schema.Gone {
+	if err := w.EnsureImage(ctx, w.host+"/team/trainer@sha256:"+digits, "", false); schema.KindOf(err) != schema.Gone {
 		t.Error(err)
 	}
-	if err := w.EnsureImage(ctx, "sha256:"+hex, "", false); schema.KindOf(err) != schema.Gone {
+	if err := w.EnsureImage(ctx, "sha256:"+digits, "", false); schema.KindOf(err) != schema.Gone {
 		t.Error(err)
 	}
 	if err := w.EnsureImage(ctx, w.host+"/team/trainer:1", "", false); schema.KindOf(err) != schema.Unpinnable {
 		t.Error(err)
 	}
-	if err := w.EnsureImage(ctx, "127.0.0.1:1/team/trainer@sha256:"+hex, "", false); schema.KindOf(err) != schema.Unavailable {
+	if err := w.EnsureImage(ctx, "127.0.0.1:1/team/trainer@sha256:"+digits, "", false); schema.KindOf(err) != schema.Unavailable {
 		t.Error(err)
 	}
 }

@@ -78,7 +78,7 @@ func parseHandle(l schema.Launched) (handle, error) {
 	}
 	h := handle{}
 	var err error
-	if h.run, err = schema.ParseRunID(run); err != nil {
+	if h.run, err = schema.ParseRunID(run); err != nil || string(h.run) != run {
 		return fail("names no run after the @")
 	}
 	if h.namespace, h.host, ok = strings.Cut(l.Place, "@"); !ok || !spaceName.MatchString(h.namespace) || h.host == "" {

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"context"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 // expected is what the pods of a job may run: the digests that stand in the job as the cluster has it.
 type expected struct {
 	pins  []schema.ImagePin
+	same  map[string]bool            // keys of others that were found to be the pinned image
 	named map[string][]schema.Digest // by the name of a container
 }
 
@@ -26,7 +28,7 @@ func digestOf(ref string) schema.Digest {
 
 // expect collects the containers of a job, wherever its kind keeps them.
 func expect(job map[string]any, pins []schema.ImagePin) *expected {
-	x := &expected{pins: pins, named: map[string][]schema.Digest{}}
+	x := &expected{pins: pins, same: map[string]bool{}, named: map[string][]schema.Digest{}}
 	x.collect(job["spec"], 0)
 	return x
 }
@@ -52,12 +54,34 @@ func (x *expected) collect(v any, depth int) {
 	}
 }
 
+// sameImage reports whether what runs, though no pin names its digest, has the configuration that a pin names. It is asked for in the pin's own repository: what a node tells does not
+// choose the host that is asked.
+func (l *Launcher) sameImage(ctx context.Context, wrong *other) bool {
+	if l.options.Describe == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.options.Timeout)
+	defer cancel()
+	for _, pin := range l.options.Images {
+		if pin.ConfigDigest == "" || pin.Repository == "" || !slices.Contains(wrong.pinned, pin.IndexDigest) && !slices.Contains(wrong.pinned, pin.PlatformDigest) {
+			continue
+		}
+		runs, _, err := l.options.Describe.DescribeImage(ctx, pin.Repository+"@"+string(wrong.runs), pin.Platform)
+		if err == nil && runs.ConfigDigest == pin.ConfigDigest {
+			return true
+		}
+	}
+	return false
+}
+
 // other is a container that runs something else than what is pinned.
 type other struct {
 	container string
 	pinned    []schema.Digest
 	runs      schema.Digest
 }
+
+func (o *other) key() string { return string(o.runs) + " for " + join(o.pinned) }
 
 // check compares what a pod reports with what its containers are pinned to. A container that the job does not name (a proxy that the cluster put in) is held to the digest in its own
 // reference, if it has one. doubt names a container of which the comparison cannot say.
@@ -77,10 +101,11 @@ func (x *expected) check(p *pod) (wrong *other, doubt string) {
 			if len(pinned) == 0 || runs == "" {
 				continue
 			}
+			o := &other{t.Name, pinned, runs}
 			switch ok, known := x.allows(pinned, runs, byManifest); {
-			case ok:
+			case ok || x.same[o.key()]:
 			case known:
-				return &other{t.Name, pinned, runs}, ""
+				return o, ""
 			default:
 				doubt = t.Name
 			}

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,12 +11,14 @@ import (
 )
 
 // judge compares what pods run with what is pinned, and tells of pods that cannot start. An error ends the wait.
-func (f *following) judge() error {
+func (f *following) judge(ctx context.Context) error {
 	for _, uid := range f.order {
 		t := f.pods[uid]
 		wrong, doubt := (*other)(nil), ""
 		if t.fresh {
-			wrong, doubt = f.expected.check(t.pod)
+			for wrong, doubt = f.expected.check(t.pod); wrong != nil && f.l.sameImage(ctx, wrong); wrong, doubt = f.expected.check(t.pod) {
+				f.expected.same[wrong.key()] = true
+			}
 			t.fresh = false
 		}
 		if wrong != nil {
@@ -46,8 +49,8 @@ func join(all []schema.Digest) string {
 }
 
 // stuck are the reasons with which a container waits for what may never come.
-var stuck = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed", "CreateContainerConfigError",
-	"CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
+var stuck = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
+	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
 
 // troubles tells what keeps a pod from running. An image that is gone ends the wait, after a while in which a registry can change its mind.
 func (f *following) troubles(t *tracked) error {

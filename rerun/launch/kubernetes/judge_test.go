@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -102,6 +103,38 @@ func TestAllows(t *testing.T) {
 	for _, s := range []string{"", "repo:1", "sha256:12", "repo@sha512:xx", strings.Repeat("a", 2000) + "@" + digest("x"), "docker://"} {
 		if runs, _ := imageID(s); runs != "" {
 			t.Errorf("%q gives %s", s, runs)
+		}
+	}
+}
+
+// registry describes images by their digests.
+type registry map[string]schema.ImagePin
+
+func (r registry) DescribeImage(_ context.Context, ref, platform string) (schema.ImagePin, []schema.Digest, error) {
+	pin, ok := r[ref+" "+platform]
+	if !ok {
+		return pin, nil, &schema.Error{Kind: schema.Unpinnable}
+	}
+	return pin, nil, nil
+}
+
+// Another manifest of the same configuration is the same image; the pin's own registry is asked, whatever the node tells.
+func TestSameImage(t *testing.T) {
+	pin := schema.ImagePin{Repository: "registry.example.com/team/trainer", PlatformDigest: schema.Digest(digest("trainer")), ConfigDigest: schema.Digest(digest("config")), Platform: "linux/amd64"}
+	ref := func(s string) string { return "registry.example.com/team/trainer@" + digest(s) + " linux/amd64" }
+	known := registry{ref("rebuilt"): {ConfigDigest: pin.ConfigDigest}, ref("other"): {ConfigDigest: schema.Digest(digest("other config"))}, ref("no config"): {}}
+	for runs, same := range map[string]bool{"rebuilt": true, "other": false, "no config": false, "unknown": false} {
+		c, _, _, w, _ := started(t, Options{Images: []schema.ImagePin{pin}, Describe: known})
+		c.mu.Lock()
+		c.controllers()
+		c.mu.Unlock()
+		c.put("pods", c.pod(podState{name: "train-a", phase: "Running", image: trainer, imageID: "evil.example.com/x@" + digest(runs)}))
+		if same {
+			until(t, "a log", func() bool { return len(c.requests("/log")) > 0 })
+			c.succeed("train-a")
+		}
+		if w.end(t); (w.err == nil) != same || !same && schema.KindOf(w.err) != schema.Drift {
+			t.Errorf("%s: %v", runs, w.err)
 		}
 	}
 }

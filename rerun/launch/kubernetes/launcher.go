@@ -28,10 +28,17 @@ const op = "launch.kubernetes"
 
 func shorten(s string, n int) string { return schema.Shorten(s, n) }
 
+// Describer tells what a digest (REPOSITORY@DIGEST) names on a platform. Implemented by recorder/image.
+type Describer interface {
+	DescribeImage(ctx context.Context, ref, platform string) (pin schema.ImagePin, children []schema.Digest, err error)
+}
+
 // Options are what a caller can set; zero values are the defaults.
 type Options struct {
 	Images []schema.ImagePin // the pins of the run: an index and the manifest of a platform in it are one image, which a digest alone does not tell
-	Warn   func(string)      // told of what keeps a job from running, and of what is not known; may be nil. One call at a time
+	// Describe looks up a digest that a node tells and that no pin has; may be nil. A node that had an image before can tell another manifest of the same configuration.
+	Describe Describer
+	Warn     func(string) // told of what keeps a job from running, and of what is not known; may be nil. One call at a time
 
 	Grace    time.Duration // how long Stop waits for pods to be gone, beyond the time that they ask for; 1 minute
 	Settle   time.Duration // how long after the end pods may take to say how they ended, and a log may be silent before it is left; 15 seconds
@@ -53,6 +60,7 @@ type Launcher struct {
 
 	mu        sync.Mutex // of warn
 	resources sync.Map   // GroupVersion → []metav1.APIResource
+	warned    sync.Map   // what the server warned of
 }
 
 var _ launch.Batch = (*Launcher)(nil)
@@ -116,7 +124,10 @@ type warnings struct{ l *Launcher }
 
 // HandleWarningHeaderWithContext is called for each Warning header.
 func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ string, text string) {
-	if code == 299 && text != "" {
+	if code != 299 || text == "" {
+		return
+	}
+	if _, known := w.l.warned.LoadOrStore(text, true); !known {
 		w.l.warn("the cluster says: %s", clean(text, 300))
 	}
 }
@@ -127,9 +138,12 @@ type resource struct {
 	namespaced bool
 }
 
+// quick bounds a request that no webhook stands behind.
+const quick = 10 * time.Second
+
 // get reads one small answer.
 func (l *Launcher) get(ctx context.Context, path string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.options.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, min(l.options.Timeout, quick))
 	defer cancel()
 	body, err := l.rest.Get().AbsPath(path).Stream(ctx)
 	if err != nil {

@@ -172,7 +172,8 @@ func (p *pod) role() string {
 	if len(parts) == 0 {
 		parts = append(parts, p.Metadata.Name)
 	}
-	for _, label := range []string{"batch.kubernetes.io/job-completion-index", "training.kubeflow.org/replica-type", "training.kubeflow.org/replica-index", "volcano.sh/task-spec", "volcano.sh/task-index"} {
+	for _, label := range []string{"batch.kubernetes.io/job-completion-index", "training.kubeflow.org/replica-type", "training.kubeflow.org/replica-index",
+		"volcano.sh/task-spec", "volcano.sh/task-index"} {
 		parts = append(parts, p.Metadata.Annotations[label]+p.Metadata.Labels[label])
 	}
 	return strings.Join(parts, "/")

@@ -65,11 +65,12 @@ func (l *Launcher) Probe(ctx context.Context, spec launch.Spec) error {
 
 // may asks whether the account has a right. A cluster that does not answer that question is taken to say yes: it will say no when it comes to it.
 func (l *Launcher) may(outer context.Context, verb string, r apischema.GroupVersionResource, namespace string) error {
-	ctx, cancel := context.WithTimeout(outer, l.options.Timeout)
+	ctx, cancel := context.WithTimeout(outer, min(l.options.Timeout, quick))
 	defer cancel()
 	review := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": map[string]any{
 		"resourceAttributes": map[string]any{"verb": verb, "group": r.Group, "version": r.Version, "resource": r.Resource, "namespace": namespace}}}}
-	answer, err := l.dynamic.Resource(apischema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "selfsubjectaccessreviews"}).Create(ctx, review, metav1.CreateOptions{})
+	reviews := apischema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "selfsubjectaccessreviews"}
+	answer, err := l.dynamic.Resource(reviews).Create(ctx, review, metav1.CreateOptions{})
 	if err != nil && (isUnauthorized(err) || ctx.Err() != nil) {
 		return l.failed(outer, "say what the account may do", err)
 	}
@@ -78,7 +79,8 @@ func (l *Launcher) may(outer context.Context, verb string, r apischema.GroupVers
 	}
 	allowed, told, _ := unstructured.NestedBool(answer.Object, "status", "allowed")
 	if told && !allowed {
-		return &schema.Error{Op: op, Kind: schema.Unavailable, Subject: "cluster " + l.host, Err: fmt.Errorf("it does not let this account %s %s in namespace %s", verb, r.GroupResource(), namespace),
+		return &schema.Error{Op: op, Kind: schema.Unavailable, Subject: "cluster " + l.host,
+			Err:  fmt.Errorf("it does not let this account %s %s in namespace %s", verb, r.GroupResource(), namespace),
 			Hint: "ask for the role in examples/rerun-kubernetes"}
 	}
 	return nil

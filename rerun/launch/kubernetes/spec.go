@@ -44,9 +44,11 @@ func (l *Launcher) read(spec launch.Spec) (*plan, error) {
 	if p.file == "" {
 		p.file = "spec"
 	}
-	if _, err := schema.ParseRunID(string(spec.Run)); err != nil {
+	run, err := schema.ParseRunID(string(spec.Run))
+	if err != nil {
 		return nil, p.invalid("the spec", errors.New("belongs to no run"), "")
 	}
+	p.run = run
 	objects, err := documents(spec.Data)
 	if err != nil {
 		return nil, p.invalid("", err, "give one file with the objects of one job")
@@ -136,6 +138,7 @@ func (l *Launcher) Plan(spec launch.Spec) ([]string, error) {
 	for _, o := range p.objects {
 		lines = append(lines, fmt.Sprintf("create %s in namespace %s of cluster %s", title(o), p.namespace, l.host))
 	}
+	lines = append(lines, fmt.Sprintf("label and annotate each with %s=%s, by which it can be found", stamp, p.run))
 	return append(lines, "follow "+title(p.objects[p.job])+" to its end and copy what its pods print",
 		"stop it when a pod reports another image than the pinned one"), nil
 }
@@ -155,27 +158,27 @@ func documents(data []byte) (all []*unstructured.Unstructured, err error) {
 		return nil, fmt.Errorf("it has more than %d MiB", maxSpec>>20)
 	}
 	reader := kubeyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	count := 0
+	var read []any
 	for {
 		part, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil {
-			return nil, fmt.Errorf("it cannot be read: %w", err)
+		var raw []byte
+		if err == nil {
+			raw, err = yaml.YAMLToJSON(part)
 		}
-		raw, err := yaml.YAMLToJSONStrict(part)
 		if err != nil {
 			return nil, fmt.Errorf("it cannot be read: %s", clean(err.Error(), 200))
 		}
 		if string(bytes.TrimSpace(raw)) == "null" {
 			continue
 		}
-		count++
 		o := &unstructured.Unstructured{}
 		if o.UnmarshalJSON(raw) != nil { // what it says quotes the document, which may hold anything
 			return nil, errors.New("a document is no object of Kubernetes: it needs an apiVersion and a kind")
 		}
+		read = append(read, o.Object)
 		if !o.IsList() {
 			all = append(all, o)
 		} else if err := o.EachListItem(func(item runtime.Object) error {
@@ -192,9 +195,8 @@ func documents(data []byte) (all []*unstructured.Unstructured, err error) {
 			return nil, fmt.Errorf("it has more than %d objects", maxObjects)
 		}
 	}
-	// What kubectl passes over must not be what runpin has pinned: a document behind "..." is one to most readers of YAML, and none to kubectl.
-	if n, err := countDocuments(data); err != nil || n != count {
-		return nil, fmt.Errorf("kubectl finds %d documents in it, and other readers of YAML do not: put each --- on a line of its own", count)
+	if err := asPinned(data, read); err != nil {
+		return nil, err
 	}
 	if len(all) == 0 {
 		return nil, errors.New("it holds no object")
@@ -202,17 +204,77 @@ func documents(data []byte) (all []*unstructured.Unstructured, err error) {
 	return all, nil
 }
 
-func countDocuments(data []byte) (n int, err error) {
-	for dec := yamlv3.NewDecoder(bytes.NewReader(data)); ; {
-		var node yamlv3.Node
-		if err := dec.Decode(&node); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return n, err
+// asPinned holds what kubectl reads to what a reader of YAML 1.2 reads, as it was pinned by: the two find other documents behind "...", other keys in "on: x", and other values where
+// a merge stands behind the key that it gives, too. Words such as yes are kubectl's.
+func asPinned(data []byte, kubectl []any) error {
+	dec := yamlv3.NewDecoder(bytes.NewReader(data))
+	for count := 0; ; {
+		var v any
+		err := dec.Decode(&v)
+		switch {
+		case errors.Is(err, io.EOF) && count == len(kubectl):
+			return nil
+		case errors.Is(err, io.EOF):
+			return fmt.Errorf("kubectl finds %d documents in it, and other readers of YAML %d: put each --- on a line of its own", len(kubectl), count)
+		case err != nil:
+			return fmt.Errorf("kubectl can read it, and other readers of YAML cannot: %s", clean(err.Error(), 200))
+		case v == nil:
+			continue
+		case count == len(kubectl):
+			return fmt.Errorf("kubectl finds %d documents in it, and other readers of YAML more: put each --- on a line of its own", count)
 		}
-		if len(node.Content) > 0 && node.Content[0].Tag != "!!null" {
-			n++
+		if path := differ("", kubectl[count], v); path != "" {
+			return fmt.Errorf("kubectl reads %s in another way than other readers of YAML do: write it out, in quotes", clean(path, 200))
+		}
+		count++
+	}
+}
+
+// differ gives where two values have other keys, other lengths or other texts, or "".
+func differ(path string, a, b any) string {
+	at := func(key string) string { return strings.TrimPrefix(path+"."+key, ".") }
+	switch a := a.(type) {
+	case map[string]any:
+		other := map[string]any{}
+		switch b := b.(type) {
+		case map[string]any:
+			other = b
+		case map[any]any:
+			for k, v := range b {
+				other[fmt.Sprint(k)] = v
+			}
+		}
+		for k, v := range other {
+			have, ok := a[k]
+			if !ok {
+				return at(k)
+			}
+			if where := differ(at(k), have, v); where != "" {
+				return where
+			}
+		}
+		if len(a) != len(other) {
+			return at("*")
+		}
+	case []any:
+		other, ok := b.([]any)
+		if !ok || len(other) != len(a) {
+			return at("*")
+		}
+		for i := range a {
+			if where := differ(fmt.Sprintf("%s[%d]", path, i), a[i], other[i]); where != "" {
+				return where
+			}
+		}
+	case string:
+		if other, ok := b.(string); ok && other != a {
+			return path
+		}
+	default:
+		switch b.(type) {
+		case map[string]any, map[any]any, []any:
+			return path
 		}
 	}
+	return ""
 }

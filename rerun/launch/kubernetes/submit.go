@@ -23,8 +23,9 @@ type made struct {
 	uid  types.UID
 }
 
-// Submit creates the objects of a spec in their order, and the job last, so that what it needs is there and a refusal of anything leaves no job behind. An object that is there already
-// with the same content stays as it is and is not the run's. An error has kind Conflict when something else bears a name, Invalid when the cluster refuses an object.
+// Submit creates the objects of a spec in their order, and the job last, so that what it needs is there and a refusal of anything leaves no job behind. An object that
+// is there already with the same content stays as it is and is not the run's; a job of the same run that is there already is not started twice. An error has kind
+// Conflict when something else bears a name, Invalid when the cluster refuses an object.
 func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launched, error) {
 	p, err := l.read(spec)
 	if err != nil {
@@ -94,7 +95,7 @@ func (l *Launcher) one(ctx context.Context, at dynamic.ResourceInterface, name s
 	return at.Get(ctx, name, metav1.GetOptions{})
 }
 
-// create gives a made without uid when the object is there already and is the same.
+// create gives a made without uid when the object is there already, is the same and is somebody else's.
 func (l *Launcher) create(outer context.Context, p *plan, at dynamic.ResourceInterface, r resource, o *unstructured.Unstructured, job bool) (made, error) {
 	if outer.Err() != nil {
 		return made{}, l.failed(outer, "", outer.Err())
@@ -115,12 +116,16 @@ func (l *Launcher) create(outer context.Context, p *plan, at dynamic.ResourceInt
 		err = errNoAPI
 	}
 	what := "create " + title(o) + " in namespace " + p.namespace
-	if isExists(err) && !job && m.what.name != "" {
+	if isExists(err) && m.what.name != "" {
 		have, again := l.one(outer, at, m.what.name)
-		if again != nil {
+		switch {
+		case again != nil:
 			return made{}, l.failed(outer, what, again)
-		}
-		if same(have.Object, o.Object) {
+		case !same(have.Object, o.Object):
+		case have.GetAnnotations()[stamp] == string(p.run): // an earlier request of this run made it, whose answer was lost
+			m.uid = have.GetUID()
+			return m, nil
+		case !job:
 			return made{}, nil
 		}
 	}

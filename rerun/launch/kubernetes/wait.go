@@ -46,8 +46,9 @@ type tracked struct {
 	since  map[string]time.Time // troubles, and when they began
 }
 
-// Wait follows the job to its end. It ends earlier, and stops the job, with an error of kind Drift when a pod runs another image than the pinned one, and of kind Gone when the image of a
-// pod no longer exists; Kind Gone, too, when the job was deleted. The outcome then holds the pods that were seen. Lines of output have the pod's name before them once there are several pods.
+// Wait follows the job to its end. It ends earlier, and stops the job, with an error of kind Drift when a pod runs another image than the pinned one, and of kind Gone
+// when the image of a pod no longer exists; kind Gone, too, when the job was deleted. The outcome then holds the pods that were seen, their variables included. Lines of
+// output have the pod's name before them once there are several pods.
 func (l *Launcher) Wait(ctx context.Context, job schema.Launched, output io.Writer) (launch.Outcome, error) {
 	h, err := l.handle(job)
 	if err != nil {
@@ -64,6 +65,7 @@ func (l *Launcher) Wait(ctx context.Context, job schema.Launched, output io.Writ
 	defer func() {
 		f.out.closed.Store(true)
 		cut()
+		f.rest()
 	}()
 	err = f.follow(watching)
 	stop()
@@ -78,6 +80,21 @@ func (l *Launcher) Wait(ctx context.Context, job schema.Launched, output io.Writ
 		outcome.Exit, outcome.Why = f.exit()
 	}
 	return outcome, err
+}
+
+// rest waits until nothing of this wait goes on, unless the reader of the output holds it up.
+func (f *following) rest() {
+	patience := time.After(time.Second)
+	for _, t := range f.pods {
+		if t.tail == nil {
+			continue
+		}
+		select {
+		case <-t.tail.done:
+		case <-patience:
+			return
+		}
+	}
 }
 
 // stop ends a job that must not go on, and says so.
@@ -134,7 +151,7 @@ func (f *following) follow(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if f.seen && podsKnown {
-			if err := f.judge(); err != nil {
+			if err := f.judge(ctx); err != nil {
 				return err
 			}
 		}
@@ -284,7 +301,7 @@ func (f *following) last(ctx context.Context) error {
 	if len(f.pods) == 0 {
 		f.tell("none", "no pod of %s was seen, so it is not known which image ran", f.h.objects[0])
 	}
-	return f.judge()
+	return f.judge(ctx)
 }
 
 // drain waits until the logs were copied, for as long as there is more of them to copy.

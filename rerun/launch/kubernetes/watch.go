@@ -32,7 +32,7 @@ const (
 // list reads all pages. A page that is too old makes it begin again.
 func (l *Launcher) list(outer context.Context, at dynamic.ResourceInterface, o metav1.ListOptions) (all listed, err error) {
 	o.Limit = pageSize
-	for restarts := 0; ; {
+	for pages, restarts := 0, 0; ; pages++ {
 		ctx, cancel := context.WithTimeout(outer, l.options.Timeout)
 		page, err := at.List(ctx, o)
 		cancel()
@@ -47,7 +47,7 @@ func (l *Launcher) list(outer context.Context, at dynamic.ResourceInterface, o m
 		for i := range page.Items {
 			all.objects = append(all.objects, &page.Items[i])
 		}
-		if len(all.objects) > maxListed {
+		if len(all.objects) > maxListed || pages > maxListed {
 			return listed{}, errors.New("it lists too many objects")
 		}
 		if o.Continue = page.GetContinue(); o.Continue == "" {

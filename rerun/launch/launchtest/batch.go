@@ -191,16 +191,13 @@ func (b batchTest) detach() {
 	l, job := b.submit(spec)
 	ctx, cancel := context.WithCancel(b.context())
 	defer cancel()
-	var out watched
-	out.on("begun\n", cancel)
-	_, err := l.Wait(ctx, job, &out)
+	_, err := l.Wait(ctx, job, OnOutput("begun\n", cancel))
 	b.want(err, schema.Interrupted)
 	if !b.Running(b.t, spec) {
 		b.t.Fatal("the job does not go on")
 	}
-	var again watched
-	again.on("begun\n", func() { b.Release(b.t, spec) })
-	outcome, err := b.New(b.t).Wait(b.context(), job, &again)
+	again := OnOutput("begun\n", func() { b.Release(b.t, spec) })
+	outcome, err := b.New(b.t).Wait(b.context(), job, again)
 	if err != nil || outcome.Exit.Code != 6 || again.String() != "begun\n" {
 		b.t.Errorf("%+v %v %q", outcome, err, again.String())
 	}

@@ -67,23 +67,23 @@ func (l *Launcher) call(ctx context.Context, r request) (string, error) {
 	if cmd.Env == nil {
 		cmd.Env = ownEnv()
 	}
-	out, said := limited{room: maxAnswer}, limited{room: maxComplaint}
+	out, said := limited{room: maxAnswer, ends: true}, limited{room: maxComplaint}
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err = cmd.Run()
 	switch {
-	case err == nil && out.cut:
+	case out.cut:
 		return "", fmt.Errorf("%s says more than %d MiB", r.program, maxAnswer>>20)
 	case err == nil:
-		return out.String(), nil
+		return out.kept.String(), nil
 	case ctx.Err() != nil:
-		return out.String(), ctx.Err()
+		return out.kept.String(), ctx.Err()
 	case timed.Err() != nil:
-		return out.String(), fmt.Errorf("%s did not answer within %s", r.program, r.within)
+		return out.kept.String(), fmt.Errorf("%s did not answer within %s", r.program, r.within)
 	}
-	if line := complaint(said.String()); line != "" {
-		return out.String(), fmt.Errorf("%s: %s", r.program, line)
+	if line := complaint(said.kept.String()); line != "" {
+		return out.kept.String(), fmt.Errorf("%s: %s", r.program, line)
 	}
-	return out.String(), fmt.Errorf("%s: %w", r.program, err)
+	return out.kept.String(), fmt.Errorf("%s: %w", r.program, err)
 }
 
 // complaint gives the last line of what a program of Slurm's says, without its own name, fit for a terminal.
@@ -133,18 +133,23 @@ func steers(name string) bool {
 	return false
 }
 
-// limited keeps what it has room for, and takes the rest so that the program can end.
+// limited keeps what it has room for. The rest is passed over, or ends the program, which nobody listens to any more. The buffer is not embedded: its ReadFrom
+// would be taken in place of Write, and knows no bounds.
 type limited struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	room int
+	ends bool
 	cut  bool
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	room := l.room - l.Len()
+	room := l.room - l.kept.Len()
 	if len(p) > room {
 		l.cut = true
 	}
-	l.Buffer.Write(p[:min(len(p), room)])
+	l.kept.Write(p[:min(len(p), room)])
+	if l.cut && l.ends {
+		return 0, io.ErrShortWrite
+	}
 	return len(p), nil
 }

@@ -19,6 +19,7 @@ type tail struct {
 	partial []byte // of a line, where the lines of several files must not be mixed
 	lines   bool
 	head    []byte
+	quiet   int // how often nothing was new since its task ended
 }
 
 // Bounds of what is kept of a file.

@@ -50,7 +50,7 @@ type word struct {
 	span
 }
 
-// words splits a line as sbatch does, with its two kinds of quotes and its backslash. A # ends the line.
+// words splits a line as sbatch does, with its two kinds of quotes and its backslash, which stands in both. A # ends the line.
 func words(data []byte, at, end int) []word {
 	var all []word
 	for at < end {
@@ -70,7 +70,7 @@ func words(data []byte, at, end int) []word {
 			case quote == 0 && (c == '"' || c == '\''):
 				quote = c
 				continue
-			case c == '\\' && quote != '\'' && at+1 < end:
+			case c == '\\' && at+1 < end:
 				at++
 			case quote == 0 && (isSpace(c) || c == '#'):
 				goto done
@@ -95,9 +95,9 @@ func (d *directives) line(all []word) {
 			return ""
 		}
 		w := all[i]
-		switch long, isLong := strings.CutPrefix(w.text, "--"); {
+		switch option, isLong := strings.CutPrefix(w.text, "--"); {
 		case isLong:
-			name, value, has := strings.Cut(long, "=")
+			name, value, has := strings.Cut(option, "=")
 			d.option(name, func() string {
 				if has {
 					return value
@@ -137,7 +137,15 @@ func (d *directives) short(w word, next func() string) {
 	}
 }
 
+// long are the options below with the shortest beginning that stands for them.
+var long = map[string]string{"output": "out", "error": "err", "array": "arr", "comment": "com", "chdir": "chd", "job-name": "job-", "test-only": "tes", "hold": "hol"}
+
 func (d *directives) option(name string, value func() string, at span) {
+	for full, least := range long {
+		if strings.HasPrefix(name, least) && strings.HasPrefix(full, name) {
+			name = full
+		}
+	}
 	switch name {
 	case "output":
 		d.output = value()

@@ -133,13 +133,15 @@ func stateName(s string) bool {
 	return s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
 }
 
-// oneWord keeps a reason that is one plain word.
+// oneWord gives the word that a reason begins with.
 func oneWord(s string) string {
-	s = strings.Trim(s, "()")
-	if plainName.MatchString(strings.ReplaceAll(s, ",", "")) {
-		return s
+	s = strings.TrimLeft(s, "(")
+	if n := strings.IndexFunc(s, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}); n >= 0 {
+		s = s[:n]
 	}
-	return ""
+	return s
 }
 
 func nodeName(s string) string {

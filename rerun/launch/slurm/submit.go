@@ -24,6 +24,11 @@ func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launche
 		return schema.Launched{}, err
 	}
 	made := false
+	if !p.make {
+		if info, err := os.Stat(p.dir); err != nil || !info.IsDir() {
+			return schema.Launched{}, fail(schema.Invalid, shown(p.dir), errors.New("is not a directory of this host"), "give a directory that the nodes see, too")
+		}
+	}
 	if p.make {
 		if err := os.MkdirAll(l.filesDir(), 0o755); err != nil {
 			return schema.Launched{}, fail(schema.Invalid, shown(l.options.Files), err, "")
@@ -44,8 +49,8 @@ func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launche
 		p.args = append(p.args, "--comment="+comment)
 	}
 	job, err := l.sbatch(ctx, shown(spec.Name), token, request{args: p.args, stdin: bytes.NewReader(p.data)})
-	if err != nil && made {
-		_ = os.Remove(p.dir) // empty, or not ours to take away
+	if err != nil && made && !errors.Is(err, errMaybe) { // a job would run elsewhere without it
+		_ = os.Remove(p.dir)
 	}
 	return job, err
 }
@@ -90,9 +95,12 @@ func (l *Launcher) sbatch(ctx context.Context, subject, token string, r request)
 		return schema.Launched{}, refused(subject, err)
 	default:
 		if err == nil {
-			err = fmt.Errorf("sbatch gave no job id: %q", schema.Shorten(plain(out), 100))
+			err = fmt.Errorf("sbatch gave no job id: %q", schema.Shorten(plain(strings.TrimSpace(out)), 100))
 		}
 		if id, err = l.find(context.WithoutCancel(ctx), token, err); err != nil {
+			if ctx.Err() != nil && errors.Is(err, errMaybe) {
+				return schema.Launched{}, fail(schema.Interrupted, subject, err, "")
+			}
 			return schema.Launched{}, l.unavailable(ctx, subject, err)
 		}
 	}
@@ -101,10 +109,12 @@ func (l *Launcher) sbatch(ctx context.Context, subject, token string, r request)
 		return job, nil
 	}
 	if _, err := l.ask(context.WithoutCancel(ctx), patience, "scancel", id); err != nil {
-		return schema.Launched{}, fail(schema.Interrupted, subject, fmt.Errorf("job %s was submitted and could not be cancelled: %w", id, err), "scancel "+id)
+		return schema.Launched{}, fail(schema.Interrupted, subject, fmt.Errorf("%w: job %s could not be cancelled: %w", errMaybe, id, err), "scancel "+id)
 	}
 	return schema.Launched{}, fail(schema.Interrupted, subject, ctx.Err(), "")
 }
+
+var errMaybe = errors.New("there may be a job all the same")
 
 // find looks for a job by its comment after sbatch did not say whether there is one. The error is the given one, with what is known.
 func (l *Launcher) find(ctx context.Context, token string, cause error) (string, error) {
@@ -113,7 +123,7 @@ func (l *Launcher) find(ctx context.Context, token string, cause error) (string,
 		return "", cause
 	}
 	if token == "" {
-		return "", fmt.Errorf("%w; there may be a job all the same: squeue --me", cause)
+		return "", fmt.Errorf("%w; %w: squeue --me", cause, errMaybe)
 	}
 	for try := range 3 {
 		if try > 0 {
@@ -133,7 +143,7 @@ func (l *Launcher) find(ctx context.Context, token string, cause error) (string,
 		return "", cause
 	}
 	run, _, _ := strings.Cut(strings.TrimPrefix(token, "runpin.dev/run="), " ")
-	return "", fmt.Errorf("%w; there may be a job all the same, whose comment names %s: squeue --me -o '%%i %%k'", cause, run)
+	return "", fmt.Errorf("%w; %w, whose comment names %s: squeue --me -o '%%i %%k'", cause, errMaybe, run)
 }
 
 func firstField(s string) string {

@@ -85,7 +85,7 @@ func (w *watch) follow(ctx context.Context) error {
 		}
 		pause := w.interval(begin)
 		for until := time.Now().Add(pause); ; {
-			w.look()
+			w.look(false)
 			if err := w.elsewhere(); err != nil {
 				return err
 			}
@@ -149,19 +149,38 @@ func (w *watch) ask(ctx context.Context) (bool, error) {
 	if w.onState != nil {
 		w.onState(ctx, w.known)
 	}
-	if w.over() && w.place != nil && !w.together && len(w.known) < w.place.tasks { // some were forgotten before they were asked for
-		more, err := w.launcher.accounted(ctx, w.id)
-		if err != nil && !errors.Is(err, errForgotten) {
-			return false, w.unanswered(err)
+	if w.over() && !w.together {
+		return w.whole(ctx)
+	}
+	return w.over(), nil
+}
+
+// whole makes sure that all tasks of an array are known: some may have been forgotten before they were asked for.
+func (w *watch) whole(ctx context.Context) (bool, error) {
+	wanted, isArray := 0, false
+	if w.place != nil {
+		wanted = w.place.tasks
+	}
+	for id := range w.known {
+		isArray = isArray || strings.Contains(id, "_")
+	}
+	if !isArray || wanted > 0 && len(w.known) >= wanted {
+		return true, nil
+	}
+	more, err := w.launcher.accounted(ctx, w.id)
+	if err != nil && !errors.Is(err, errForgotten) {
+		return false, w.unanswered(err)
+	}
+	for _, t := range more {
+		if _, ok := w.known[t.id]; !ok && !t.several() {
+			w.known[t.id] = t
 		}
-		for _, t := range more {
-			if _, ok := w.known[t.id]; !ok && !t.several() {
-				w.known[t.id] = t
-			}
-		}
-		if len(w.known) < w.place.tasks {
-			return false, w.gone()
-		}
+	}
+	switch {
+	case len(w.known) < wanted:
+		return false, w.gone()
+	case wanted == 0 && len(more) == 0:
+		w.warn("Slurm does not say how many tasks the array %s had; those that it knows are %d", w.id, len(w.known))
 	}
 	return w.over(), nil
 }
@@ -204,8 +223,8 @@ func (w *watch) unanswered(err error) error {
 	if w.failures++; w.failures == 1 {
 		w.away = time.Now()
 	}
-	if w.failures > 1 {
-		w.warn("Slurm does not answer for job %s (%v); runpin goes on asking, and the job is not touched by it", w.id, err)
+	if w.failures == 2 {
+		w.launcher.options.Warn("Slurm does not answer for job %s (%v); runpin goes on asking, and the job is not touched by it", w.id, err)
 	}
 	if away := time.Since(w.away); away >= w.launcher.options.Patience {
 		return fail(schema.Unavailable, "job "+w.id, fmt.Errorf("Slurm has not answered for %s: %w; the job may go on", away.Round(time.Second), err), "scontrol ping says whether slurmctld can be reached from this host")
@@ -214,7 +233,7 @@ func (w *watch) unanswered(err error) error {
 }
 
 // ordinary are the reasons for which every job waits.
-var ordinary = map[string]bool{"": true, "None": true, "Priority": true, "Resources": true, "BeginTime": true, "Dependency": true, "Cleaning": true, "JobArrayTaskLimit": true, "Prolog": true,
+var ordinary = map[string]bool{"": true, "None": true, "null": true, "Priority": true, "Resources": true, "BeginTime": true, "Dependency": true, "Cleaning": true, "JobArrayTaskLimit": true, "Prolog": true,
 	"Reservation": true, "Licenses": true}
 
 // tellReason tells why a job waits when it is not simply its turn.
@@ -240,8 +259,9 @@ func (w *watch) locate(ctx context.Context) {
 	w.place = &p
 }
 
-// look copies what is new in the files of the tasks that have begun, and says how many of those files there are not, and how much was copied.
-func (w *watch) look() (missing []string, copied int64) {
+// look copies what is new in the files of the tasks that have begun, and says how many of those files there are not, and how much was copied. Files of tasks that ended a
+// while ago are looked at in the end only.
+func (w *watch) look(last bool) (missing []string, copied int64) {
 	if w.place == nil || w.gate != nil && !w.gate() {
 		return nil, 0
 	}
@@ -269,7 +289,13 @@ func (w *watch) look() (missing []string, copied int64) {
 				f = &tail{path: path, to: each.to, lines: each.to.to != nil && (len(w.known) > 1 || w.waiting || w.place.err != "" && w.out == w.err)}
 				w.tails[path] = f
 			}
+			if f.quiet > 3 && !last {
+				continue
+			}
 			n, err := f.poll()
+			if f.quiet++; n > 0 || err != nil || !t.ended() {
+				f.quiet = 0
+			}
 			if copied += n; err != nil && t.begun() && !t.noOutput() && !errors.Is(err, errNoFile) {
 				missing = append(missing, path)
 			}
@@ -285,7 +311,7 @@ func (w *watch) look() (missing []string, copied int64) {
 func (w *watch) settle(ctx context.Context) {
 	quiet := 0
 	for until := time.Now().Add(w.launcher.options.Settle); ; {
-		missing, copied := w.look()
+		missing, copied := w.look(true)
 		if quiet++; copied > 0 || len(missing) > 0 || w.shows != nil && !w.shows() {
 			quiet = 0
 		}

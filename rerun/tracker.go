@@ -1,0 +1,98 @@
+package rerun
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/runpin/runpin/rerun/jobspec"
+	"github.com/runpin/runpin/schema"
+)
+
+// trackerFlags are options by which training scripts hand the id of a run to the tracker that is named in it; a rerun with the same value would go on with the
+// original's run. Case, - and _ do not count. An option that says less (--run-id, --resume) is left alone: it can mean anything.
+var trackerFlags = []string{"wandb_id", "wandb_run_id", "wandb.id", "wandb.run_id", "logger.wandb.id", "mlflow_run_id", "mlflow.run_id", "clearml_task_id", "comet_experiment_key", "neptune_run_id",
+	"neptune_custom_run_id", "swanlab_run_id", "aim_run_hash"}
+
+// dropTrackerRuns keeps a command from going on with the run of a tracker that the original wrote to (DESIGN §3.10): the variables that `podman run -e` and the
+// like set are left out of what is started; an option that names such a run has to be set to another, because leaving it out could mean anything.
+func (p *Prepared) dropTrackerRuns(allowed bool) error {
+	if p.startsContainerItself() {
+		if kept, dropped := withoutTrackerVariables(p.Template); len(dropped) > 0 {
+			p.Started = kept
+			for _, name := range dropped {
+				p.Relaxed = append(p.Relaxed, schema.Reason{Code: "tracker-run", Subject: schema.Text("env." + name), Text: "left out: it names the original's run of a tracker"})
+			}
+		}
+	}
+	for i, arg := range p.Of.CommandTemplate {
+		if i >= len(p.Template) {
+			break
+		}
+		flag, value, inline := strings.Cut(string(arg), "=")
+		at := i
+		if !inline && i+1 < len(p.Of.CommandTemplate) && strings.HasPrefix(flag, "-") {
+			at, value = i+1, string(p.Of.CommandTemplate[i+1])
+		}
+		was := putIn(value, p.Of.Params)
+		is := putIn(p.Template[at], p.Params)
+		if inline {
+			_, is, _ = strings.Cut(is, "=")
+		}
+		if jobspec.IsTrackerVariable(flag) && len(p.Started) > 0 {
+			continue
+		}
+		if !isTrackerFlag(flag) || at == i && !inline || namesNothing(was) || is != was {
+			continue
+		}
+		if allowed {
+			p.Relaxed = append(p.Relaxed, schema.Reason{Code: "tracker-run", Subject: schema.Text("arg." + flag), Text: "goes on with the original's run of a tracker"})
+			continue
+		}
+		return &schema.Error{Op: "rerun", Kind: schema.Conflict, Subject: "argument " + schema.Shorten(flag, 100), Err: fmt.Errorf("it names the original's run of a tracker, and the rerun would write into that"),
+			Hint: "give it another: --set arg." + schema.Shorten(flag, 100) + "=ID; --overwrite-outputs lets it be written to"}
+	}
+	return nil
+}
+
+func isTrackerFlag(flag string) bool {
+	name := strings.ReplaceAll(strings.ToLower(strings.TrimLeft(flag, "-+")), "-", "_")
+	return slices.Contains(trackerFlags, name)
+}
+
+// namesNothing: a value that every program reads as "none".
+func namesNothing(value string) bool {
+	switch strings.ToLower(strings.Trim(value, `"'`)) {
+	case "", "none", "null", "false", "no", "new", "auto":
+		return true
+	}
+	return strings.HasPrefix(value, "-")
+}
+
+// withoutTrackerVariables takes -e NAME=V, --env NAME=V and --env=NAME=V out of a command of a container engine, where NAME is a tracker's. A bare NAME takes the
+// variable from the environment, which has none of them.
+func withoutTrackerVariables(argv []string) (kept, dropped []string) {
+	named := func(s string) (string, bool) {
+		name, _, ok := strings.Cut(s, "=")
+		return name, ok && jobspec.IsTrackerVariable(name)
+	}
+	for i := 0; i < len(argv); i++ {
+		if (argv[i] == "-e" || argv[i] == "--env") && i+1 < len(argv) {
+			if name, ok := named(argv[i+1]); ok {
+				dropped = append(dropped, name)
+				i++
+				continue
+			}
+		}
+		rest, inline := strings.CutPrefix(argv[i], "--env=")
+		if !inline {
+			rest, inline = strings.CutPrefix(argv[i], "-e=")
+		}
+		if name, ok := named(rest); inline && ok {
+			dropped = append(dropped, name)
+			continue
+		}
+		kept = append(kept, argv[i])
+	}
+	return kept, dropped
+}
