@@ -78,7 +78,7 @@ func (r *Recorder) Describe(req Request) (LaunchRequest, error) {
 	if err := p.takeGiven(); err != nil {
 		return LaunchRequest{}, err
 	}
-	return LaunchRequest{Argv: schema.Strings(p.Run.Command), Dir: p.place.dir, Env: p.place.env, Image: p.place.image, Mounts: p.place.mounts}, nil
+	return LaunchRequest{Argv: schema.Strings(p.Run.Command), Dir: p.place.dir, Env: p.place.env, Image: p.place.image, Mounts: p.place.mounts, GPUs: p.gpus()}, nil
 }
 
 // takeGivenJob takes over a job spec, which is pinned already.
