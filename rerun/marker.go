@@ -116,6 +116,14 @@ func readMarker(path string) *marker {
 	return &m
 }
 
+// Before gives the run that an earlier rerun of the run has made in dir, "" where none has.
+func Before(dir string, of schema.RunID) schema.RunID {
+	if m := readMarker(filepath.Join(dir, markerName)); m != nil && m.Of == of {
+		return m.Run
+	}
+	return ""
+}
+
 func (r *Rerunner) alive(process schema.Lease) (alive, known bool) {
 	if r.Alive == nil || process.PID == 0 {
 		return false, true

@@ -113,11 +113,15 @@ func printedSpec(c *cli.Context, w *wiring, run schema.Run) (spec []byte, said [
 	if run.Job == nil && len(settings) > 0 {
 		return nil, nil, usageError("add --execute or --as FORMAT", "--set changes a run that is executed or written in a form; it has no job spec to print")
 	}
+	moved, err := relocations(w.env, c)
+	if err != nil {
+		return nil, nil, err
+	}
 	stamp := run.ID
 	if c.Bool("no-stamp") {
 		stamp = ""
 	}
-	return rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings})
+	return rerun.PinnedSpec(c.Context, run, w.store, rerun.SpecOptions{Reader: specsReader(), Withheld: secrets["job"], Stamp: stamp, Resubmit: c.Bool("resubmit"), Name: c.String("name"), Set: settings, Relocate: moved})
 }
 
 // runPrintSpecs writes the pinned spec of each run to a file in a directory. All are made before the first is written.
