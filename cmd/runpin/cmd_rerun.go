@@ -117,10 +117,6 @@ func printedSpec(c *cli.Context, w *wiring, run schema.Run, moved rerun.Relocati
 	if run.Job == nil && len(settings) > 0 {
 		return nil, nil, usageError("add --execute or --as FORMAT", "--set changes a run that is executed or written in a form; it has no job spec to print")
 	}
-	moved, err := relocations(w.env, c)
-	if err != nil {
-		return nil, nil, err
-	}
 	stamp := run.ID
 	if c.Bool("no-stamp") {
 		stamp = ""
