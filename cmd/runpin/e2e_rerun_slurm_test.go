@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -76,9 +77,16 @@ func TestRerunOnSlurm(t *testing.T) {
 	out, _ = do(0, "rerun", id, "--execute", "--detach")
 	left := lastID(out)
 	job = p.show(left).Launched.Job
-	for !strings.Contains(s.Scontrol(t, "show", "job", job, "--oneliner"), "JobState=COMPLETED") {
+	judged := -1 // exit code 15 while it runs
+	for tries := 0; judged != 0 && tries < 120; tries++ {
+		if judged, _, said = p.run(s.Env, "", "verify", left); judged != 0 && judged != 15 {
+			break
+		}
+		time.Sleep(500 * time.Millisecond)
 	}
-	do(0, "verify", left)
+	if judged != 0 {
+		t.Fatalf("verify of job %s: exit code %d\n%s\n%s", job, judged, said, s.Logs())
+	}
 	if v := p.show(left).Verdict; v == nil || v.Result != schema.Identical {
 		t.Errorf("judged later: %+v", v)
 	}
