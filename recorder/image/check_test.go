@@ -325,3 +325,54 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+// A registry that wants a login is asked with it for every part; the storage that it sends on to never sees it.
+func TestCheckLayersBehindALogin(t *testing.T) {
+	for _, bearer := range []bool{false, true} {
+		w, store := newWorld(t), newWorld(t)
+		ok(t, drop(w.PushImage("a/b", "1", imagetest.Image{Files: map[string]string{"a": "1"}})))
+		ok(t, drop(store.PushImage("a/b", "1", imagetest.Image{Files: map[string]string{"a": "1"}})))
+		pin, err := w.resolve(t, w.Ref("a/b", "1"))
+		ok(t, err)
+		if bearer {
+			w.RequireBearer("user", "hunter2")
+		} else {
+			w.RequireBasic("user", "hunter2")
+		}
+		var told sync.Map
+		sendOn := func() {
+			w.Inject(imagetest.Fault{Path: "/blobs/", Do: func(rw http.ResponseWriter, req *http.Request, next http.Handler) {
+				if req.Header.Get("Authorization") == "" {
+					next.ServeHTTP(rw, req)
+					return
+				}
+				http.Redirect(rw, req, "http://"+store.Host+req.URL.Path, http.StatusTemporaryRedirect)
+			}})
+			store.Inject(imagetest.Fault{Path: "/blobs/", Do: func(rw http.ResponseWriter, req *http.Request, next http.Handler) {
+				told.Store(req.Header.Get("Authorization"), true)
+				next.ServeHTTP(rw, req)
+			}})
+		}
+		check := func() schema.Availability {
+			r := image.New(image.Options{Registry: registry.New(registry.Options{}), Engines: []image.Engine{}, Layers: true})
+			return r.CheckImage(t.Context(), pin)
+		}
+		wantState(t, check(), schema.StateUnknown, "denies access", "docker login")
+		t.Setenv("RUNPIN_REGISTRY_HOSTNAME_0", w.Host)
+		t.Setenv("RUNPIN_REGISTRY_USERNAME_0", "user")
+		t.Setenv("RUNPIN_REGISTRY_PASSWORD_0", "hunter2")
+		wantState(t, check(), schema.StateAvailable)
+		sendOn()
+		wantState(t, check(), schema.StateAvailable)
+		if _, asked := told.Load(""); !asked {
+			t.Errorf("bearer %v: the storage was not asked", bearer)
+		}
+		told.Range(func(key, _ any) bool {
+			if key != "" {
+				t.Errorf("bearer %v: the storage was told %v", bearer, key)
+			}
+			return true
+		})
+		t.Setenv("RUNPIN_REGISTRY_HOSTNAME_0", "localhost")
+	}
+}
