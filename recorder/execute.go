@@ -48,7 +48,7 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 		return Result{ID: p.Run.ID}, err
 	}
 	why := ""
-	if p.req.Rerun != nil && ctx.Err() != nil && exit.Code != 0 {
+	if p.req.Rerun != nil && ctx.Err() != nil { // whatever its exit code: many a trainer saves what it has, and ends with 0
 		why = "it was stopped because the rerun was interrupted"
 	}
 	p.seal(quiet, finished, exit, before, why)
@@ -173,7 +173,7 @@ func (p *Planned) seal(ctx context.Context, finished time.Time, exit Exit, befor
 		docs = append(docs, doc)
 	}
 	to := schema.Succeeded
-	if exit.Code != 0 {
+	if exit.Code != 0 || why != "" {
 		to = schema.Failed
 	}
 	// The fingerprint is fixed here, of the inputs as they are known now: one that drifted has none.

@@ -59,6 +59,7 @@ type Request struct {
 	Environ []string
 	Name    string    // of a job's object; "" for one made from the old name
 	Detach  bool      // of a job: submit it, and leave
+	Copy    bool      // copy every data set, of whatever size: what the command writes into it stays in the rerun
 	Keep    bool      // of a job: leave its objects where they are when it has ended
 	Output  io.Writer // what a job prints
 	Tolerances
@@ -180,6 +181,7 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	if err := r.takeEnvFile(&p, req.Env); err != nil {
 		return p, err
 	}
+	p.dropTrackerVariables(req.Overwrite)
 	p.Environ = r.environment(req.Environ, p.Vars, p.Env)
 	if err := p.checkOutputs(req.Overwrite, nil); err != nil {
 		return p, err

@@ -213,3 +213,22 @@ func TestSettings(t *testing.T) {
 		t.Error("setting changed the original")
 	}
 }
+
+// A rerun never goes on with the original's run of a tracker, be its id recorded or not.
+func TestRecordedTrackerRunIsLeftOut(t *testing.T) {
+	w, r := newWorld()
+	run := original()
+	run.Variables["WANDB_RUN_ID"] = "theirs"
+	if _, err := r.Execute(t.Context(), Request{Run: run, Dir: filepath.Join(t.TempDir(), "again"), Environ: []string{"WANDB_RUN_ID=mine"}}); err != nil {
+		t.Fatal(err)
+	}
+	if all := strings.Join(w.prepared.Environ, " "); strings.Contains(all, "WANDB") || len(w.prepared.Relaxed) != 1 || w.prepared.Relaxed[0].Code != "tracker-run" {
+		t.Errorf("%s, %+v", all, w.prepared.Relaxed)
+	}
+	if _, err := r.Execute(t.Context(), Request{Run: run, Dir: filepath.Join(t.TempDir(), "again"), Set: []Setting{{"env.WANDB_RUN_ID", "new"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if all := strings.Join(w.prepared.Environ, " "); !strings.Contains(all, "WANDB_RUN_ID=new") {
+		t.Errorf("what the user sets is not there: %s", all)
+	}
+}

@@ -2,6 +2,7 @@ package rerun
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,16 @@ import (
 // original's run. Case, - and _ do not count. An option that says less (--run-id, --resume) is left alone: it can mean anything.
 var trackerFlags = []string{"wandb_id", "wandb_run_id", "wandb.id", "wandb.run_id", "logger.wandb.id", "mlflow_run_id", "mlflow.run_id", "clearml_task_id", "comet_experiment_key", "neptune_run_id",
 	"neptune_custom_run_id", "swanlab_run_id", "aim_run_hash"}
+
+// dropTrackerVariables leaves out recorded variables that name the original's run of a tracker, unless the user set them to something else.
+func (p *Prepared) dropTrackerVariables(allowed bool) {
+	for _, name := range slices.Sorted(maps.Keys(p.Vars)) {
+		if was, recorded := p.Of.Variables[name]; jobspec.IsTrackerVariable(name) && recorded && was == p.Vars[name] && !allowed {
+			delete(p.Vars, name)
+			p.Relaxed = append(p.Relaxed, schema.Reason{Code: "tracker-run", Subject: schema.Text("env." + name), Text: "left out: it names the original's run of a tracker"})
+		}
+	}
+}
 
 // dropTrackerRuns keeps a command from going on with the run of a tracker that the original wrote to (DESIGN §3.10): the variables that `podman run -e` and the
 // like set are left out of what is started; an option that names such a run has to be set to another, because leaving it out could mean anything.

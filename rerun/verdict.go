@@ -64,7 +64,8 @@ type judging struct {
 	old, new schema.Run
 	given    Tolerances
 	evidence Evidence
-	listed   int // bytes of the names of files that the verdict lists
+	alike    map[string]bool // outputs that differ in nothing but the content of files that both have
+	listed   int             // bytes of the names of files that the verdict lists
 }
 
 func (j *judging) judge() schema.Verdict {
@@ -94,7 +95,7 @@ func (j *judging) judge() schema.Verdict {
 		v.Cause += "; " + j.explain(&v)
 		return v
 	}
-	t := tallyOf(v)
+	t := tallyOf(v, j.alike)
 	switch {
 	case len(t.different) > 0:
 		v.Result, v.Cause = schema.Differs, firstOf(t.different)
@@ -148,7 +149,7 @@ type tally struct {
 	spoken                   []string // outputs that differ and for which metrics speak
 }
 
-func tallyOf(v schema.Verdict) tally {
+func tallyOf(v schema.Verdict, alike map[string]bool) tally {
 	var t tally
 	put := func(result schema.Result, text string) {
 		switch result {
@@ -165,8 +166,9 @@ func tallyOf(v schema.Verdict) tally {
 	speak := metricsSpeak(v.Metrics)
 	for _, o := range v.Outputs {
 		text := "output " + outputName(o.Name, o.Rank) + ": " + o.Reason
-		// Weights are hardly ever equal to the bit. Where nothing was said about the output itself, metrics with a tolerance speak for it, if both runs wrote it.
-		if speak && o.Result == schema.Differs && o.Compare == "" && o.Want != "" && o.Got != "" {
+		// Weights are hardly ever equal to the bit. Where nothing was said about the output itself, metrics with a tolerance speak for the content of its files, if
+		// both runs wrote them.
+		if speak && o.Result == schema.Differs && o.Compare == "" && alike[outputName(o.Name, o.Rank)] {
 			t.spoken = append(t.spoken, text)
 			continue
 		}

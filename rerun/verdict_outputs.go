@@ -88,6 +88,14 @@ func (j *judging) output(c *schema.OutputComparison, o, n *schema.Output, rule s
 	}
 }
 
+// sameShape reports whether two outputs differ in nothing but the content of files that both have.
+func sameShape(c *schema.OutputComparison, o, n *schema.Output) bool {
+	if o.Directory != n.Directory || o.Files != n.Files || o.SidecarDigest != n.SidecarDigest {
+		return false
+	}
+	return c.More == 0 && !slices.ContainsFunc(c.Files, func(f schema.DifferenceItem) bool { return f.Change != "changed" })
+}
+
 // declares reports whether a run was to write an output of which nothing was reported.
 func declares(r schema.Run, name string) bool {
 	return slices.ContainsFunc(r.DeclaredOutputs, func(o schema.Output) bool { return o.Name == name })
@@ -108,6 +116,12 @@ func (j *judging) contents(c *schema.OutputComparison, o, n *schema.Output, rule
 		} else if len(c.Files) > 0 {
 			c.Reason = describeFiles(c.Files, c.More)
 		}
+	}
+	if sameShape(c, o, n) {
+		if j.alike == nil {
+			j.alike = map[string]bool{}
+		}
+		j.alike[outputName(c.Name, c.Rank)] = true
 	}
 	switch rule.Mode {
 	case "", schema.CompareExact:

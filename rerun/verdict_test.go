@@ -380,3 +380,31 @@ func TestExecuteCarriesTolerances(t *testing.T) {
 		t.Errorf("an unknown metric: %v", err)
 	}
 }
+
+// TestMetricsSpeakForContentAlone: an output that is there in another shape is another result, whatever the metrics say.
+func TestMetricsSpeakForContentAlone(t *testing.T) {
+	zero := 0
+	base := func(o schema.Output) schema.Run {
+		o.Name = "o"
+		r := schema.Run{ID: schema.NewRunID(time.Now()), Status: schema.Succeeded, ExitCode: &zero, Outputs: []schema.Output{o}, Metrics: map[string]schema.Text{"loss": "0.5"}}
+		r.Tolerances = map[string]schema.Text{"loss": "1e-3"}
+		return r
+	}
+	file := func(d schema.Digest) schema.Output { return schema.Output{FileDigest: d, ContentDigest: d, Files: 1} }
+	dir := func(d schema.Digest, files int64) schema.Output {
+		return schema.Output{ContentDigest: d, Directory: true, Files: files}
+	}
+	for name, c := range map[string]struct {
+		old, new schema.Output
+		want     schema.Result
+	}{
+		"content of a file":      {file(digestA), file(digestB), schema.Equivalent},
+		"content of a directory": {dir(digestA, 2), dir(digestB, 2), schema.Equivalent},
+		"an empty directory":     {dir(digestA, 2), dir(digestB, 0), schema.Differs},
+		"another kind":           {dir(digestA, 1), file(digestB), schema.Differs},
+	} {
+		if v := Judge(base(c.old), base(c.new), Tolerances{}); v.Result != c.want {
+			t.Errorf("%s: %s: %s", name, v.Result, v.Cause)
+		}
+	}
+}

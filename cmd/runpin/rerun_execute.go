@@ -25,6 +25,7 @@ func executeFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%, besides or instead of what was recorded"},
 		&cli.StringSliceFlag{Name: "compare", Usage: "how an output is compared: " + compareUsage},
 		&cli.BoolFlag{Name: "deep", Usage: "read every byte of every data set, also where its files look untouched"},
+		&cli.BoolFlag{Name: "copy", Usage: "copy every data set; without it those over 64 MiB or 2,000 files are links, and a command that writes into their files writes into the original's"},
 		&cli.BoolFlag{Name: "detach", Usage: "leave it running; `runpin verify` judges it later"},
 		&cli.BoolFlag{Name: "keep-job", Usage: "leave the job where it is when it has ended"},
 		&cli.StringSliceFlag{Name: "env-file", Usage: "give the command the variables of `FILE` (lines NAME=value, or NAME for this environment's); their values are not recorded"},
@@ -123,6 +124,7 @@ type rerunJSON struct {
 
 func executeRequest(env *Env, c *cli.Context, run schema.Run, dir string) (req rerun.Request, err error) {
 	req.Run, req.On, req.Dir, req.Deep, req.Environ = run, c.String("on"), dir, c.Bool("deep"), env.Environ()
+	req.Copy = c.Bool("copy")
 	req.Name, req.Detach, req.Keep, req.Output = c.String("name"), c.Bool("detach"), c.Bool("keep-job"), lateWriter{env}
 	if req.Set, err = readSettings(c); err != nil {
 		return req, err
