@@ -8,8 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
