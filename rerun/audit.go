@@ -66,17 +66,23 @@ func inTheWay(found []schema.Availability, optional map[string]bool) []schema.Av
 	return stand
 }
 
-// Optional names the pins of a run without which it can be run again as it was: an image beside a command that ran on the host was only claimed.
+// Optional names the pins of a run without which it can be run again as it was: an image beside a command that ran on the host was only claimed, a checkout beside
+// a job for a cluster is not put back.
 func (r *Rerunner) Optional(run schema.Run) map[string]bool {
 	p := Prepared{Of: run, Images: run.Images}
 	if len(run.CommandTemplate) == 0 && run.Job != nil {
-		p.Job = run.Job
+		p.Job, p.Launcher = run.Job, run.Launcher
 	} else if err := chooseLauncher(&p, ""); err != nil {
 		return nil
 	}
 	needed, optional := r.needs(run, p), map[string]bool{}
 	for _, i := range run.Images {
 		if pin := "image:" + i.Name; !needed[pin] {
+			optional[pin] = true
+		}
+	}
+	for _, c := range run.Code {
+		if pin := "code:" + c.Name; !needed[pin] {
 			optional[pin] = true
 		}
 	}

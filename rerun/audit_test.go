@@ -349,6 +349,28 @@ func TestJournal(t *testing.T) {
 	}
 }
 
+// FuzzJournal: whatever lies in the place of a journal, opening it neither fails nor believes what is none of its states.
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(`{"journal":"runpin.dev/audit/v1","about":"x"}` + "\n" + `{"key":"` + string(digestA) + `","at":"2026-11-28T12:00:00.000Z","found":{"pin":"image:a","state":"gone"}}` + "\n"))
+	f.Add([]byte("\x00\n{}\n"))
+	path := filepath.Join(f.TempDir(), "x.jsonl")
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, err := OpenJournal(path, "x", func() schema.Time { return schema.At(time.Date(2026, 11, 28, 12, 30, 0, 0, time.UTC)) }, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		for key, line := range j.known {
+			if !schema.Digest(key).Valid() || line.Found.State == schema.StateUnknown || line.Found.State == "" {
+				t.Errorf("%+v", line)
+			}
+		}
+	})
+}
+
 // An audit takes from the journal what is known, asks the rest, and never believes what it did not ask where the state was unknown.
 func TestAuditResumes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.jsonl")

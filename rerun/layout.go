@@ -12,6 +12,8 @@ import (
 // A data set of up to this size is copied into a rerun; a larger one is links to the original.
 const maxCopied, maxCopiedFiles = 64 << 20, 2000
 
+func small(pin schema.DatasetPin) bool { return pin.Bytes <= maxCopied && pin.Files <= maxCopiedFiles }
+
 // placement says where a data set goes.
 type placement struct {
 	pin  *schema.DatasetPin
@@ -97,7 +99,7 @@ func (p *Prepared) layOutDataset(pin *schema.DatasetPin, req Request, dir string
 	// Outputs that lie inside a data set must not be written into the original: then the bytes are copied.
 	// So are they when the command starts a container itself: links would lead to paths that it does not mount.
 	// A small one is copied always: what lists files and does not follow links (find -type f) must find what it found, and what it writes into it must stay here.
-	place.copy = p.startsContainerItself() || place.pin.Bytes <= maxCopied && place.pin.Files <= maxCopiedFiles || slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
+	place.copy = p.startsContainerItself() || small(*pin) || slices.ContainsFunc(p.Outputs, func(o schema.Output) bool {
 		return o.Path != nil && strings.HasPrefix(p.place(*o.Path, dir)+string(filepath.Separator), dest+string(filepath.Separator))
 	})
 	return place, nil

@@ -116,6 +116,14 @@ func readMarker(path string) *marker {
 	return &m
 }
 
+// Before gives the run that an earlier rerun of the run has made in dir, "" where none has.
+func Before(dir string, of schema.RunID) schema.RunID {
+	if m := readMarker(filepath.Join(dir, markerName)); m != nil && m.Of == of {
+		return m.Run
+	}
+	return ""
+}
+
 func (r *Rerunner) alive(process schema.Lease) (alive, known bool) {
 	if r.Alive == nil || process.PID == 0 {
 		return false, true
@@ -130,6 +138,7 @@ type workspace struct {
 	root   *os.Root
 	marker marker
 	again  bool // an interrupted rerun began it
+	worth  bool // what was copied takes long to copy again
 }
 
 // claim makes the directory this rerun's own: fresh, or taken over from an interrupted rerun of the same run.
@@ -238,10 +247,10 @@ func (w *workspace) begin(id schema.RunID) (err error) {
 	return w.put(false)
 }
 
-// abandon takes back what was restored; a directory that the user made stays. What was copied whole stays, too, when another try may use it: then kept is true.
+// abandon takes back what was restored; a directory that the user made stays. Large data that was copied whole stays, too, when another try may use it: then kept is
+// true.
 func (w *workspace) abandon(cause error) (kept bool) {
-	worth := schema.IsKind(cause, schema.Interrupted) || schema.IsKind(cause, schema.Unavailable)
-	if len(w.marker.Copied) > 0 && worth {
+	if w.worth && (schema.IsKind(cause, schema.Interrupted) || schema.IsKind(cause, schema.Unavailable)) {
 		w.marker.Process = schema.Lease{}
 		return w.put(false) == nil
 	}

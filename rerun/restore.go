@@ -140,11 +140,13 @@ func (r *Rerunner) placeDataset(ctx context.Context, req Request, w *workspace, 
 		return err
 	}
 	if r.reuse(ctx, w, place) {
+		w.worth = w.worth || !small(*place.pin)
 		return nil
 	}
 	if err := r.Datasets.PlaceDataset(ctx, *place.pin, req.At[place.pin.Name], place.dest, place.copy, r.Progress); err != nil || !place.copy {
 		return err
 	}
+	w.worth = w.worth || !small(*place.pin)
 	if !slices.Contains(w.marker.Copied, place.pin.Name) {
 		w.marker.Copied = append(w.marker.Copied, place.pin.Name)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/runpin/runpin/rerun/launch/kubernetes"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -152,19 +153,24 @@ func (e *Env) showLaunched(run schema.Run) {
 	l := run.Launched
 	switch {
 	case l != nil && run.Status.Ended():
-		e.field("launched", "%s %s%s", l.On, l.Job, in(l.Place))
+		e.field("launched", "%s", launchedText(*l))
 	case l != nil:
-		e.field("launched", "%s %s%s, not known to have ended: runpin verify %s looks at it", l.On, l.Job, in(l.Place), run.ID.Short())
+		e.field("launched", "%s, not known to have ended: runpin verify %s looks at it", launchedText(*l), run.ID.Short())
 	case run.Job != nil && run.RerunOf != "" && !run.Status.Ended():
 		e.field("launched", "%s", e.paint(e.Out, yellow, "it is not known whether it was: look for what carries "+string(run.ID)))
 	}
 }
 
-func in(place string) string {
-	if place == "" {
-		return ""
+// launchedText calls a job what its scheduler's own tools call it.
+func launchedText(l schema.Launched) string {
+	text, place := l.Job, l.Place
+	if object, namespace := kubernetes.Object(l); object != "" {
+		text, place = object, namespace
 	}
-	return " in " + place
+	if place != "" {
+		text += " in " + place
+	}
+	return l.On + " " + text
 }
 
 func (e *Env) reasons(reasons []schema.Reason) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -45,10 +46,26 @@ type decayRun struct {
 }
 
 func newDecay(t *testing.T) *decay {
+	requirePart(t, "git-lfs")
 	d := &decay{t: t, world: newWorld(t)}
 	d.world.env = append(d.world.env, "STARTED="+filepath.Join(d.world.dir, "started.txt"))
+	d.watchPodman()
 	d.steady = d.clone("steady", "main")
 	return d
+}
+
+// watchPodman puts a program before podman that notes each container. (podman's own journal is not read to its end by `podman events` now and then.)
+func (d *decay) watchPodman() {
+	d.t.Helper()
+	program, err := exec.LookPath("podman")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.world.write("bin/podman", fmt.Sprintf("#!/bin/sh\ncase $1 in run | create) echo container >> %q ;; esac\nexec %q \"$@\"\n", d.path("started.txt"), program))
+	if err := os.Chmod(d.path("bin/podman"), 0o755); err != nil {
+		d.t.Fatal(err)
+	}
+	d.world.env = append(d.world.env, "PATH="+d.path("bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 func (d *decay) path(name string) string { return filepath.Join(d.world.dir, filepath.FromSlash(name)) }
@@ -120,22 +137,14 @@ func (d *decay) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// started counts the training commands that have been started: those on the host have written a line, those in a container are in podman's journal.
+// started counts the training commands that have been started: on the host each writes a line, and so does podman for each container that it is to make.
 func (d *decay) started() int {
 	d.t.Helper()
 	lines, err := os.ReadFile(d.path("started.txt"))
 	if err != nil && !os.IsNotExist(err) {
 		d.t.Fatal(err)
 	}
-	events, err := d.command("podman", "events", "--stream=false", "--filter", "event=create", "--format", "{{.ID}}").Output()
-	if err != nil {
-		d.t.Fatalf("podman events: %v", err)
-	}
-	containers := map[string]bool{} // podman can tell of one twice
-	for _, id := range strings.Fields(string(events)) {
-		containers[id] = true
-	}
-	return strings.Count(string(lines), "\n") + len(containers)
+	return strings.Count(string(lines), "\n")
 }
 
 // stored counts the runs in the store.
@@ -148,37 +157,30 @@ func (d *decay) stored() int {
 	return len(strings.Fields(stdout))
 }
 
-// checkHistory asks for all runs in one go, and requires the exit code that the losses call for.
+// checkHistory asks for the whole history in one go, and requires the answers and the exit code that the losses call for.
 func (d *decay) checkHistory() {
 	d.t.Helper()
-	var ids strings.Builder
 	lost := map[string]bool{}
 	for _, r := range d.runs {
-		if len(r.again) == 0 {
-			ids.WriteString(r.id + "\n")
-			lost[r.id] = len(r.lost) > 0
-		}
+		lost[r.id] = len(r.lost) > 0 || len(r.again) > 0 // check --all is told nothing of what moved
 	}
-	cmd := d.command("runpin", "check", "-", "--json")
-	cmd.Stdin = strings.NewReader(ids.String())
-	out, _ := cmd.Output()
-	if code := cmd.ProcessState.ExitCode(); code != exitGone {
-		d.t.Errorf("check of the whole history: exit code %d, want %d", code, exitGone)
+	code, stdout, stderr := d.world.runpin("check", "--all", "--json")
+	if code != exitGone {
+		d.t.Errorf("check --all: exit code %d, want %d\n%s", code, exitGone, stderr)
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(out)))
-	said := 0
+	decoder := json.NewDecoder(strings.NewReader(stdout))
 	for decoder.More() {
 		var one checkJSON
 		if err := decoder.Decode(&one); err != nil {
 			d.t.Fatal(err)
 		}
-		said++
-		if one.Rerunnable == lost[string(one.Run)] {
-			d.t.Errorf("check of the whole history calls %s rerunnable: %t", one.Run, one.Rerunnable)
+		is, known := lost[string(one.Run)]
+		if delete(lost, string(one.Run)); !known || one.Rerunnable == is {
+			d.t.Errorf("check --all calls %s rerunnable: %t; lost: %t", one.Run, one.Rerunnable, is)
 		}
 	}
-	if said != len(lost) {
-		d.t.Errorf("check of the whole history told of %d runs, want %d", said, len(lost))
+	if len(lost) > 0 {
+		d.t.Errorf("check --all tells nothing of %v", lost)
 	}
 }
 

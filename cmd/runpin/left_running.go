@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/runpin/runpin/rerun/launch/container"
+	"github.com/runpin/runpin/rerun/launch/slurm"
 	"github.com/runpin/runpin/schema"
 )
 
@@ -17,7 +18,20 @@ const lookPatience = 3 * time.Second
 
 // showLeft names what a run whose recorder is gone left running on this machine, and says how to stop it.
 func (e *Env) showLeft(ctx context.Context, run schema.Run) {
-	if run.Status != schema.Lost || run.Launched != nil {
+	if run.Launched != nil {
+		return
+	}
+	if run.Launcher == "slurm" && run.RerunOf != "" && (run.Status == schema.Lost || run.Status == schema.Planned) {
+		left, err := slurm.New(slurm.Options{}).Left(ctx, run.ID)
+		if err != nil {
+			e.field("left", "it is not known whether a job of it is left: %v", err)
+		}
+		for _, job := range left {
+			e.field("left", "slurm: job %s (%s); scancel %s stops it", job.Job, job.State, job.Job)
+		}
+		return
+	}
+	if run.Status != schema.Lost {
 		return
 	}
 	if run.Lease != nil && run.Lease.Host != "" && run.Lease.Host != e.host() {

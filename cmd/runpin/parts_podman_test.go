@@ -31,7 +31,7 @@ func podmanEnv(t testing.TB) []string {
 	}
 	env := []string{
 		// runc: crun refuses hybrid control groups. netns none: no network set-up is needed, and none is possible in most sandboxes.
-		"CONTAINERS_CONF=" + write("containers.conf", "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"+
+		"CONTAINERS_CONF=" + write("containers.conf", fmt.Sprintf("[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\ntmp_dir = %q\n", filepath.Join(run, "libpod"))+
 			"[containers]\nnetns = \"none\"\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\nlog_driver = \"k8s-file\"\n"),
 		"CONTAINERS_STORAGE_CONF=" + write("storage.conf", fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n",
 			filepath.Join(dir, "graph"), run)),

@@ -88,7 +88,7 @@ func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 		fmt.Fprintln(env.Out, result.Run.ID)
 	}
 	if result.Verdict == nil {
-		env.say("%s runs on as %s; runpin verify %s looks at it", result.Run.ID.Short(), result.Run.Launched.Job, result.Run.ID.Short())
+		env.say("%s runs on as %s; runpin verify %s looks at it", result.Run.ID.Short(), launchedText(*result.Run.Launched), result.Run.ID.Short())
 		return nil
 	}
 	return verdictStatus(*result.Verdict)

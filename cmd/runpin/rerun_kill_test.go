@@ -29,14 +29,14 @@ func newKillWorld(t *testing.T, env ...string) *killWorld {
 	w := &killWorld{t: t, dir: t.TempDir(), runs: map[schema.RunID]bool{}}
 	w.env = append(append(os.Environ(), gitEnv()...), "HOME="+w.dir, "RUNPIN_STORE="+filepath.Join(w.dir, "runpin.db"), "XDG_CACHE_HOME="+filepath.Join(w.dir, "cache"), "RUNPIN_USER=k", "RUNPIN_RETRY_BUDGET=5s")
 	w.env = append(w.env, env...)
-	w.write("project/train.sh", "cat inside/x ../linked-beside/y changed.txt > inside/model.txt\n")
+	w.write("project/train.sh", "cat inside/x ../data-beside-it/y changed.txt > inside/model.txt\n")
 	w.write("project/.gitignore", "inside/\n")
 	runGit(t, w.dir, "init", "--quiet", "--initial-branch=main", "project")
 	runGit(t, filepath.Join(w.dir, "project"), "add", "-A")
 	runGit(t, filepath.Join(w.dir, "project"), "commit", "--quiet", "--message", "train")
 	w.write("project/changed.txt", "not committed\n")
 	w.write("project/inside/x", strings.Repeat("x\n", 1<<20))
-	w.write("linked-beside/y", "y\n")
+	w.write("data-beside-it/y", "y\n")
 	return w
 }
 
@@ -152,7 +152,7 @@ func leftovers(t *testing.T, dir string) (found []string) {
 // command goes on from there; a run whose rerun was killed is lost, or was never begun.
 func TestRerunKilledAtEveryStage(t *testing.T) {
 	w := newKillWorld(t)
-	if code, out := w.runpin("record", "--name", "one", "--dataset", "inside=inside", "--dataset", "data=../linked-beside", "--output", "model=inside/model.txt", "--", "sh", "train.sh"); code != 0 {
+	if code, out := w.runpin("record", "--name", "one", "--dataset", "inside=inside", "--dataset", "data=../data-beside-it", "--output", "model=inside/model.txt", "--", "sh", "train.sh"); code != 0 {
 		t.Fatalf("record: exit code %d\n%s", code, out)
 	}
 	_ = os.Remove(filepath.Join(w.dir, "project/inside/model.txt")) // the original changed its own data: the verdict says so, and that is all it can say
@@ -162,7 +162,7 @@ func TestRerunKilledAtEveryStage(t *testing.T) {
 		begun bool          // the new run is written down
 		ends  schema.Status // of the new run
 	}{
-		{"preflight", false, ""}, {"code", false, ""}, {"copying", false, ""}, {"linked", false, ""}, {"restored", false, ""},
+		{"preflight", false, ""}, {"code", false, ""}, {"copying", false, ""}, {"placed", false, ""}, {"restored", false, ""},
 		{"hashing", true, schema.Lost}, {"verdict", true, schema.Succeeded},
 	} {
 		t.Run(c.stage, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestRerunKilledAtEveryStage(t *testing.T) {
 			w.storeIsWhole()
 			fresh := w.fresh()
 			var copied os.FileInfo
-			if c.stage == "linked" {
+			if c.stage == "placed" {
 				copied, _ = os.Stat(filepath.Join(dir, "code/inside/x"))
 			}
 			code, out := w.runpin(args...)
@@ -193,7 +193,7 @@ func TestRerunKilledAtEveryStage(t *testing.T) {
 				if left := leftovers(t, dir); len(left) > 0 {
 					t.Errorf("left over: %q", left)
 				}
-				if now, err := os.Stat(filepath.Join(dir, "code/inside/x")); c.stage == "linked" && (copied == nil || err != nil || !os.SameFile(copied, now)) {
+				if now, err := os.Stat(filepath.Join(dir, "code/inside/x")); c.stage == "placed" && (copied == nil || err != nil || !os.SameFile(copied, now)) {
 					t.Errorf("what was copied whole was copied again: %v", err)
 				}
 				w.remember()
@@ -217,12 +217,12 @@ func TestRerunKilledAtEveryStage(t *testing.T) {
 // TestRerunIsStopped: SIGTERM ends a rerun at any stage with exit code 130. What was restored is taken back, and a command that ran is recorded as stopped.
 func TestRerunIsStopped(t *testing.T) {
 	w := newKillWorld(t)
-	if code, out := w.runpin("record", "--name", "one", "--dataset", "data=../linked-beside", "--output", "model.txt", "--", "sh", "-c",
-		`cat ../linked-beside/y > model.txt; [ -z "$REACHED" ] || { touch "$REACHED"; sleep 600; }`); code != 0 {
+	if code, out := w.runpin("record", "--name", "one", "--dataset", "data=../data-beside-it", "--output", "model.txt", "--", "sh", "-c",
+		`cat ../data-beside-it/y > model.txt; [ -z "$REACHED" ] || { touch "$REACHED"; exec sleep 600; }`); code != 0 {
 		t.Fatalf("record: exit code %d\n%s", code, out)
 	}
 	w.remember()
-	for _, stage := range []string{"code", "linked", "restored"} {
+	for _, stage := range []string{"code", "placed", "restored"} {
 		dir := filepath.Join(w.dir, "stopped-"+stage)
 		if code, out := w.stopAt(stage, syscall.SIGTERM, "rerun", "one", "--execute", "--workdir", dir); code != exitInterrupted {
 			t.Errorf("%s: exit code %d\n%s", stage, code, out)
@@ -286,79 +286,4 @@ func TestRerunLeavesNothingUnnamed(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("it is still named:\n%s", out)
-}
-
-// TestRerunInContainerKilledAndStopped: a container that a killed rerun leaves is named with how to remove it; one that is stopped leaves none.
-func TestRerunInContainerKilledAndStopped(t *testing.T) {
-	requirePart(t, "git", "podman", "runc", "docker-registry", "busybox")
-	registry, _ := startRegistry(t)
-	busyboxImage(t, registry, "team/trainer", "1.4", map[string]string{"etc/flavour": "first\n"})
-	env := podmanEnv(t)
-	w := newKillWorld(t, env...)
-	// The container sees no variable of this machine: its command waits where the checkout has a directory that only the test makes.
-	if code, out := w.runpin("record", "--name", "one", "--in", "podman", "--image", registry+"/team/trainer:1.4", "--dataset", "flag=../linked-beside", "--output", "model.txt", "--", "sh", "-c",
-		`cat ../linked-beside/y > model.txt; [ ! -e again ] || { touch again/reached; trap 'exit 143' TERM; while :; do sleep 0.05; done; }`); code != 0 {
-		t.Fatalf("record: exit code %d\n%s", code, out)
-	}
-	podman := func(args ...string) string {
-		cmd := exec.CommandContext(t.Context(), "podman", args...)
-		cmd.Env = append(os.Environ(), env...)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("podman %q: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	w.remember()
-	if code, out := w.runpin("rerun", "one", "--execute", "--dry-run"); code != 0 || !regexp.MustCompile(`launch +podman create --interactive --pull=never --workdir /workspace --mount \S+,destination=/workspace `+
-		`.*--label runpin.dev/run=NEW .*/team/trainer@sha256:[0-9a-f]{64} sh -c `).MatchString(out) || !strings.Contains(out, "mounted read-only from "+w.dir+"/linked-beside") {
-		t.Errorf("a dry run: exit code %d\n%s", code, out)
-	}
-	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		dir := filepath.Join(w.dir, "rerun-"+signal.String())
-		stalled := filepath.Join(w.dir, "stalled-"+signal.String())
-		// Held when all is restored, so that the test can make the command wait.
-		cmd := w.command([]string{"RUNPIN_TEST_HOLD=restored " + stalled}, "rerun", "one", "--execute", "--workdir", dir)
-		said := &lockedBuffer{}
-		cmd.Stdout, cmd.Stderr = said, said
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		w.await(stalled, cmd, said)
-		if err := os.Mkdir(filepath.Join(dir, "code/again"), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Remove(stalled); err != nil {
-			t.Fatal(err)
-		}
-		w.await(filepath.Join(dir, "code/again/reached"), cmd, said)
-		if err := cmd.Process.Signal(signal); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		w.storeIsWhole()
-		fresh := w.fresh()
-		if len(fresh) != 1 {
-			t.Fatalf("%v: %+v\n%s", signal, fresh, said)
-		}
-		w.remember()
-		_, shown := w.runpin("show", string(fresh[0].ID))
-		if signal == syscall.SIGTERM {
-			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || fresh[0].Status != schema.Failed || !strings.Contains(fresh[0].Why, "interrupted") {
-				t.Errorf("exit code %d, recorded as %s %q\n%s", code, fresh[0].Status, fresh[0].Why, said)
-			}
-			if left := podman("ps", "--all", "--quiet", "--filter", "label=runpin.dev/run="+string(fresh[0].ID)); left != "" {
-				t.Errorf("the container is still there: %s", left)
-			}
-			continue
-		}
-		left := regexp.MustCompile(`left +podman: container ([0-9a-f]{12}) \(Up .*\); podman rm --force [0-9a-f]{12} removes it`).FindStringSubmatch(shown)
-		if fresh[0].Status != schema.Lost || left == nil {
-			t.Fatalf("%s, and the container is not named:\n%s", fresh[0].Status, shown)
-		}
-		podman("rm", "--force", "--time", "0", left[1])
-		if _, shown := w.runpin("show", string(fresh[0].ID)); strings.Contains(shown, "left ") {
-			t.Errorf("it is still named:\n%s", shown)
-		}
-	}
 }

@@ -120,6 +120,9 @@ func (m *many) one(i int) {
 	env.In, env.Out, env.Err, env.OutTTY, env.ErrTTY, env.Color, env.forceColor = nil, held, held, false, false, false, false
 	w := m.w.apart(&env, m.c)
 	dir, made, err := rerunDir(m.env, m.c, w, o.of, true)
+	if err == nil && m.before(i, w, dir) {
+		return
+	}
 	if err == nil {
 		w.inPlace = func() error {
 			log, err := openLog(dir)
@@ -157,6 +160,23 @@ func (m *many) one(i int) {
 	m.stop = m.stop || m.c.Bool("fail-fast") && !o.fine()
 	m.mu.Unlock()
 	m.say(i, "%s", o.sentence())
+}
+
+// before finds what an earlier rerun into the same directory came to: a list that was cut short is gone on with by the same command.
+func (m *many) before(i int, w *wiring, dir string) bool {
+	o := &m.runs[i]
+	id := rerun.Before(dir, o.of.ID)
+	if id == "" {
+		return false
+	}
+	run, err := w.store.Run(m.c.Context, id)
+	if err != nil || run.RerunOf != o.of.ID || run.Verdict == nil || run.Verdict.Against != o.of.ID {
+		return false // refused by who restores, and says why
+	}
+	o.id, o.Result = id, rerun.Result{Run: run, Verdict: run.Verdict, Dir: dir}
+	o.settle(nil)
+	m.say(i, "was run before, as %s: %s", id.Short(), o.state)
+	return true
 }
 
 func (o *oneOfMany) settle(err error) {

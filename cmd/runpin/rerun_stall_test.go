@@ -96,16 +96,13 @@ type stallingData struct {
 }
 
 func (s stallingData) PlaceDataset(ctx context.Context, pin schema.DatasetPin, at, dest string, copied bool, progress schema.Progress) error {
-	if copied {
-		progress = stallingProgress{ctx, s.at}
+	if pin.Name == "inside" {
+		return s.Datasets.PlaceDataset(ctx, pin, at, dest, copied, stallingProgress{ctx, s.at})
 	}
 	if err := s.Datasets.PlaceDataset(ctx, pin, at, dest, copied, progress); err != nil {
 		return err
 	}
-	if copied {
-		return nil
-	}
-	return s.at(ctx, "linked")
+	return s.at(ctx, "placed") // the last of them
 }
 
 // stallingProgress stalls while the bytes of a data set are copied.

@@ -145,8 +145,9 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 			}
 		}
 	}
+	asked := int64(0)
 	for _, o := range pin.LFS {
-		if err := missingLFS(pin, plan, o); err != nil {
+		if err := r.missingLFS(ctx, p, pin, plan, o, &asked); err != nil {
 			failures = append(failures, err)
 		}
 	}
@@ -156,20 +157,25 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 // atOnce bounds what is looked for at the same time for one checkout; the store may be behind a network.
 const atOnce = 8
 
-// missingLFS says why the content of an LFS object cannot be had.
-func missingLFS(pin schema.CodePin, plan *restorePlan, o schema.LFSObject) error {
+// missingLFS says why the content of an LFS object cannot be had. asked counts what has been downloaded to find that out.
+func (r *Resolver) missingLFS(ctx context.Context, p *git.Program, pin schema.CodePin, plan *restorePlan, o schema.LFSObject, asked *int64) error {
 	if o.PointerOnly || plan.changed(string(o.Path)) {
 		return nil // its bytes are in the record, or the pointer is all there was
 	}
 	_, err := findLFSObject(pin, o)
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case len(plan.parts[0].source.urls) > 0 && lfsProgram():
+	}
+	part := plan.partOf(string(o.Path))
+	switch {
+	case len(part.source.urls) == 0 || !lfsProgram():
+		return gone(string(o.Path), "git lfs fetch in a clone that can reach the LFS server", "its LFS object %s is nowhere to be had: %v", o.OID.Short(), err)
+	case *asked+o.Bytes > maxAskedLFS:
 		return &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: string(o.Path), Err: errors.New("the LFS object is not in the clone; the remote may have it"),
 			Hint: "git lfs fetch in the clone tells, and keeps it there"}
 	}
-	return gone(string(o.Path), "git lfs fetch in a clone that can reach the LFS server", "its LFS object %s is nowhere to be had: %v", o.OID.Short(), err)
+	*asked += o.Bytes
+	return r.askLFS(ctx, p, part, o)
 }
 
 // worst makes one error of several: what is gone comes first, then what contradicts the record, then what could not be found out. Those beyond some are counted.

@@ -1,6 +1,7 @@
 package code
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -126,6 +127,38 @@ func fetchLFS(ctx context.Context, p *git.Program, part *restorePart, at string)
 		return &schema.Error{Op: "code.restore", Kind: schema.Unavailable, Subject: part.subject, Err: fmt.Errorf("its LFS objects cannot be fetched: %w", err), Hint: "git lfs fetch in a clone of it"}
 	}
 	return nil
+}
+
+// maxAskedLFS bounds what a check of one checkout downloads to find out whether remotes have its LFS objects.
+const maxAskedLFS = 256 << 20
+
+// askLFS finds out whether the part's remote has an LFS object, by fetching it into a directory that is thrown away: no other question is answered by every
+// kind of remote.
+func (r *Resolver) askLFS(ctx context.Context, p *git.Program, part *restorePart, o schema.LFSObject) error {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "runpin-lfs-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	store, err := p.Init(ctx, dir, part.idSize)
+	if err != nil {
+		return err
+	}
+	if err := store.SetRemote(part.source.urls[0]); err != nil {
+		return err
+	}
+	h := newDigester()
+	err = p.Stream(ctx, git.Call{Args: []string{"lfs", "smudge"}, Dir: dir, Env: []string{"GIT_LFS_SKIP_SMUDGE=0"}, Stdin: bytes.NewReader(formatPointer(o.OID, o.Bytes)), Network: true}, h)
+	switch {
+	case err == nil && h.digest() == o.OID:
+		return nil
+	case err == nil || strings.Contains(err.Error(), "remote missing object") || strings.Contains(err.Error(), "[404]") || strings.Contains(err.Error(), "does not exist on the server"):
+		return gone(string(o.Path), "git lfs push --all from a clone that has it", "its LFS object %s is not in the clone, and the remote does not have it", o.OID.Short())
+	}
+	return &schema.Error{Op: "code.check", Kind: schema.Unavailable, Subject: string(o.Path), Err: fmt.Errorf("its LFS object is not in the clone, and the remote did not say whether it has it: %w", err),
+		Hint: "git lfs fetch in the clone tells, and keeps it there"}
 }
 
 func replaceWith(at, rel, file string, o schema.LFSObject) error {

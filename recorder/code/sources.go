@@ -243,7 +243,7 @@ func (r *Resolver) obtain(ctx context.Context, p *git.Program, src source, blobs
 		failures = append(failures, err)
 	}
 	for _, url := range src.urls {
-		err := store.FetchCommit(ctx, url, src.commit, "")
+		err := r.whileItComes(ctx, store, func(ctx context.Context) error { return store.FetchCommit(ctx, url, src.commit, "") })
 		if err == nil && !store.Complete(ctx, src.commit) {
 			err = fmt.Errorf("commit %s came incomplete", src.commit.Short())
 		}

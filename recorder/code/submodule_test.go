@@ -138,11 +138,14 @@ func TestLFS(t *testing.T) {
 	if diff := cmp.Diff(codetest.Files(t, repo.Dir), codetest.Files(t, dir)); diff != "" {
 		t.Error(diff)
 	}
-	if a := r.CheckCode(t.Context(), elsewhere, blobs); a.State != schema.StateUnknown {
+	if a := r.CheckCode(t.Context(), elsewhere, blobs); a.State != schema.StateAvailable {
 		t.Errorf("%+v", a)
 	}
 	if err := os.RemoveAll(filepath.Join(bare, "lfs")); err != nil {
 		t.Fatal(err)
+	}
+	if a := r.CheckCode(t.Context(), elsewhere, blobs); a.State != schema.StateGone || !strings.Contains(a.Reason, "data/other.bin") {
+		t.Errorf("%+v", a)
 	}
 	target := filepath.Join(t.TempDir(), "out")
 	if err := r.RestoreCode(t.Context(), elsewhere, blobs, target); err == nil {

@@ -45,9 +45,12 @@ func (s *Scratch) Pack(ctx context.Context, w io.Writer, commit schema.ObjectID,
 	return builtOn, s.Stream(ctx, strings.NewReader(revs.String()), w, "-c", "pack.threads=1", "pack-objects", "--revs", "--stdout", "--quiet", "--no-use-bitmap-index", "--delta-base-offset")
 }
 
-// PackFrom stores the one commit with all its files, and no history, out of the object directories of others. It copies what is stored there without looking into
-// it: an object that is damaged, or is not what its id says, stays so. It fails where an object is missing.
+// PackFrom stores a commit with all its files out of the object directories of others: those objects alone, or all that are there where that is less work. It
+// copies what is stored without looking into it: an object that is damaged, or is not what its id says, stays so, and one may be missing.
 func (s *Scratch) PackFrom(ctx context.Context, objectDirs []string, commit schema.ObjectID) error {
+	if s.copyObjects(objectDirs) == nil {
+		return s.CutHistory(commit)
+	}
 	if err := s.borrowObjects(objectDirs); err != nil {
 		return err
 	}

@@ -130,3 +130,13 @@ func TestNew(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCreateArgsAreShownWithoutValues: what the command itself is given is its own business, and withheld by who gives it.
+func TestCreateArgsAreShownWithoutValues(t *testing.T) {
+	l := &Launcher{engine: Podman}
+	got, err := l.CreateArgs(t.Context(), launch.Job{Argv: []string{"env", "--env", "A=b"}, Env: []string{"DOCKER_AUTH=hush", "KEY=hush", "RUNPIN_RUN_ID=NEW"}, Image: "reg.example.org/a@sha256:" + strings.Repeat("a", 64)})
+	want := "podman create --interactive --pull=never --env DOCKER_AUTH --env KEY --label runpin.dev/run=NEW --env RUNPIN_RUN_ID reg.example.org/a@sha256:" + strings.Repeat("a", 64) + " env --env A=b"
+	if err != nil || strings.Join(got, " ") != want {
+		t.Errorf("%v: %q", err, got)
+	}
+}

@@ -97,9 +97,14 @@ func (l *Launcher) Launch(ctx context.Context, job launch.Job) (launch.Exit, err
 	return l.start(ctx, id, job, tty)
 }
 
-// CreateArgs gives the command line with which [Launcher.Launch] would create the container. Values of variables that could be secret are not in it.
+// CreateArgs gives the command line with which [Launcher.Launch] would create the container, without the values of variables.
 func (l *Launcher) CreateArgs(ctx context.Context, job launch.Job) ([]string, error) {
 	args, _, err := l.createArgs(job, false, l.user(ctx))
+	for i := 1; i < len(args)-len(job.Argv); i++ {
+		if args[i-1] == "--env" {
+			args[i], _, _ = strings.Cut(args[i], "=")
+		}
+	}
 	return append([]string{l.engine}, args...), err
 }
 
