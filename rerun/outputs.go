@@ -228,7 +228,7 @@ func (p *Prepared) moveOutput(t threat, now string) {
 	moved := t.output
 	switch {
 	case now == "" || t.path != !strings.Contains(now, "://"):
-		reason.Code, reason.Text = "output-dropped", "where the rerun writes what the original wrote to "+t.at+" cannot be told"
+		reason.Code, reason.Text = droppedCode, "where the rerun writes what the original wrote to "+t.at+" cannot be told"
 		p.Outputs = slices.DeleteFunc(p.Outputs, func(o schema.Output) bool { return o.Name == name })
 		if name == metricsName {
 			p.Metrics = nil
@@ -250,6 +250,13 @@ func (p *Prepared) moveOutput(t threat, now string) {
 	if name == metricsName && p.Metrics != nil && moved.Path != nil {
 		p.Metrics = moved.Path
 	}
+}
+
+// droppedCode is the code of the reason that names an output which the rerun could not declare.
+const droppedCode = "output-dropped"
+
+func dropped(run schema.Run, name string) bool {
+	return slices.ContainsFunc(run.Relaxed, func(r schema.Reason) bool { return r.Code == droppedCode && string(r.Subject) == "output:"+name })
 }
 
 // remedy tells which settings would lead the rerun elsewhere.
