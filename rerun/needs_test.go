@@ -341,3 +341,20 @@ func TestGPUsAreGivenAsTheyWere(t *testing.T) {
 		}
 	}
 }
+
+// However an output and a command are written: where nothing was set, nothing may run.
+func FuzzOutputsStayRefused(f *testing.F) {
+	f.Add("s3://b/x/m", "--out=s3://b/x/m")
+	f.Add("s3://b/x/m", "--dir=s3://b/x/")
+	f.Add("", "")
+	f.Add(strings.Repeat("s3://", 20)+strings.Repeat("/a", 200), "x")
+	f.Fuzz(func(t *testing.T, uri, arg string) {
+		_, r := newWorld()
+		run := original()
+		run.DeclaredOutputs = []schema.Output{{Name: "m", URI: schema.Text(uri)}}
+		run.CommandTemplate = schema.Texts([]string{"python", arg})
+		if _, err := r.plan(Request{Run: run}); schema.KindOf(err) != schema.Conflict {
+			t.Errorf("%q by %q is not refused: %v", uri, arg, err)
+		}
+	})
+}

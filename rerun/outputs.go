@@ -83,6 +83,9 @@ func (p *Prepared) places(spec []saidPlace) []saidPlace {
 }
 
 func putIn(arg string, params map[string]schema.Text) string {
+	if !strings.Contains(arg, "{") {
+		return arg
+	}
 	for name, value := range params {
 		if strings.Contains(arg, "{"+name+"}") {
 			arg = strings.ReplaceAll(arg, "{"+name+"}", string(value))
@@ -94,7 +97,10 @@ func putIn(arg string, params map[string]schema.Text) string {
 // leads finds what in a text leads to the place of an output: the place, something beneath it, or a directory that holds it. A bucket or the first directory of
 // a path alone says too little. from and to bound what was found, and rest is what the place has behind it.
 func (t threat) leads(text string) (from, to int, rest string, ok bool) {
-	for at := t.at; ; {
+	if len(t.at) > maxPlace {
+		return 0, 0, "", false
+	}
+	for at, depth := t.at, 0; depth < maxAbove; depth++ {
 		if from, to, ok = mention(text, at, at == t.at); ok {
 			return from, to, t.at[len(at):], true
 		}
@@ -111,7 +117,11 @@ func (t threat) leads(text string) (from, to int, rest string, ok bool) {
 			return 0, 0, "", false
 		}
 	}
+	return 0, 0, "", false
 }
+
+// maxAbove bounds how many directories above a place are looked for: a record can come from anywhere.
+const maxAbove = 64
 
 // mention finds place in text where it is not part of a longer name; with beneath also what lies beneath it.
 func mention(text, place string, beneath bool) (from, to int, ok bool) {
@@ -218,7 +228,7 @@ func (p *Prepared) moveOutput(t threat, now string) {
 	moved := t.output
 	switch {
 	case now == "" || t.path != !strings.Contains(now, "://"):
-		reason.Code, reason.Text = "output-dropped", "where the rerun writes what the original wrote to "+t.at+" cannot be told"
+		reason.Code, reason.Text = droppedCode, "where the rerun writes what the original wrote to "+t.at+" cannot be told"
 		p.Outputs = slices.DeleteFunc(p.Outputs, func(o schema.Output) bool { return o.Name == name })
 		if name == metricsName {
 			p.Metrics = nil
@@ -242,11 +252,18 @@ func (p *Prepared) moveOutput(t threat, now string) {
 	}
 }
 
+// droppedCode is the code of the reason that names an output which the rerun could not declare.
+const droppedCode = "output-dropped"
+
+func dropped(run schema.Run, name string) bool {
+	return slices.ContainsFunc(run.Relaxed, func(r schema.Reason) bool { return r.Code == droppedCode && string(r.Subject) == "output:"+name })
+}
+
 // remedy tells which settings would lead the rerun elsewhere.
 func (t threat) remedy(places []saidPlace) string {
 	var keys []string
 	for _, s := range places {
-		if _, _, _, leads := t.leads(s.is); leads && s.key != "" && !slices.Contains(keys, s.key) {
+		if _, _, _, leads := t.leads(s.is); leads && s.key != "" && len(keys) < 8 && !slices.Contains(keys, s.key) {
 			keys = append(keys, s.key)
 		}
 	}

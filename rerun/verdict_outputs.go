@@ -59,6 +59,8 @@ func (j *judging) output(c *schema.OutputComparison, o, n *schema.Output, rule s
 	switch {
 	case n == nil && declares(j.new, c.Name):
 		cannot("nobody reported what the rerun wrote: `runpin finish` takes it with --output")
+	case n == nil && dropped(j.new, c.Name):
+		cannot("where the rerun wrote it could not be told")
 	case n == nil:
 		c.Reason = "the rerun has no such output"
 	case o == nil && declares(j.old, c.Name):
