@@ -58,7 +58,8 @@ func TestRerunFaultsImage(t *testing.T) {
 	_, rest, _ := strings.Cut(d.world.image, "/")
 	d.world.write("kept/a.csv", "1,2\n")
 	record := func(what, data string) *decayRun {
-		return d.record(&decayRun{what: what, at: d.steady}, "--in", "podman", "--image", addr+"/"+rest, "--dataset", "data=../"+data, "--output", "model=out/model.txt", "--", "sh", "train.sh", "../"+data, "out/model.txt")
+		return d.record(&decayRun{what: what, at: d.steady}, "--in", "podman", "--image", addr+"/"+rest,
+			"--dataset", "data=../"+data, "--output", "model=out/model.txt", "--", "sh", "train.sh", "../"+data, "out/model.txt")
 	}
 	r := record("the registry goes away before the pull", "kept")
 	d.dropImages()

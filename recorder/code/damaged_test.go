@@ -1,10 +1,14 @@
 package code
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/runpin/runpin/recorder/code/codetest"
 )
@@ -48,5 +52,32 @@ func TestDamagedClone(t *testing.T) {
 				t.Errorf("from the remote: %v", err)
 			}
 		})
+	}
+}
+
+// TestManyObjects restores from a clone that is not copied whole: it has too many loose objects, and its history stays where it is.
+func TestManyObjects(t *testing.T) {
+	repo := codetest.New(t)
+	repo.Write("old.txt", "what was once there\n").Commit("zero")
+	old := repo.Git("rev-parse", "HEAD:old.txt")
+	for i := range 600 {
+		repo.Write(fmt.Sprintf("f%03d.txt", i), fmt.Sprintf("%d\n", i))
+	}
+	repo.Remove("old.txt").Commit("one")
+	pin, blobs := capture(t, resolver(false), repo)
+	pin.Bundle = nil
+	dir := restore(t, resolver(false), pin, blobs)
+	if diff := cmp.Diff(codetest.Files(t, repo.Dir), codetest.Files(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+	for object, want := range map[string]bool{"HEAD:f000.txt": true, old: false} {
+		cmd := exec.Command("git", "cat-file", "-e", object)
+		cmd.Dir = dir
+		if has := cmd.Run() == nil; has != want {
+			t.Errorf("the restored repository has %s: %t, want %t", object, has, want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".git", "objects", "info", "alternates")); err == nil {
+		t.Error("the restored repository leans on the clone")
 	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // RestoreCode implements rerun.Code. The checkout is built beside dir and renamed when it is proved equal to the record; on failure nothing
-// is left. It is a git repository of its own, without history, with HEAD on the recorded commit. Errors are of kind Gone or Unavailable
+// is left. It is a git repository of its own, which shows no history, with HEAD on the recorded commit. Errors are of kind Gone or Unavailable
 // (something it needs), Drift (what came out is not what was recorded), Invalid (the record cannot be one of ours) or Conflict (dir exists).
 func (r *Resolver) RestoreCode(ctx context.Context, pin schema.CodePin, blobs schema.BlobSource, dir string) (err error) {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
