@@ -69,8 +69,12 @@ func (j *judging) wanted() string {
 		switch r.Code {
 		case "set":
 			all = append(all, string(r.Subject)+" was "+r.Text)
-		case "moved-into-image", "gpus":
+		case "moved-into-image", "moved-to-slurm", "gpus":
 			all = append(all, r.Text)
+		case "tracker-run", "env-file", "without", "overwrite-outputs":
+			all = append(all, string(r.Subject)+" was "+r.Text)
+		case "program-elsewhere":
+			all = append(all, string(r.Subject)+": "+r.Text)
 		}
 	}
 	if len(all) == 0 {

@@ -133,6 +133,7 @@ complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l rm -d 'remove th
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l tolerance -r -d 'accept a metric within: `METRIC=1e-3` or METRIC=1%, besides or instead of what was recorded'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l compare -r -d 'how an output is compared: `OUTPUT=MODE`, where MODE is exact, ignore, tolerance[:1e-3|:1%] (its numbers may be off) or \'command:CMD {original} {rerun}\' (exit 0 equivalent, 1 different)'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l deep -d 'read every byte of every data set, also where its files look untouched'
+complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l copy -d 'copy every data set; without it those over 64 MiB or 2,000 files are links, and a command that writes into their files writes into the original\'s'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l detach -d 'leave it running; `runpin verify` judges it later'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l keep-job -d 'leave the job where it is when it has ended'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l env-file -r -d 'give the command the variables of `FILE` (lines NAME=value, or NAME for this environment\'s); their values are not recorded'
