@@ -20,7 +20,7 @@ const probeTime = 15 * time.Second
 // aboutNeeds lists what has to be found out beside the pins: what was withheld and has to be given, what would be written over, the GPUs, the place to run.
 // The answers are advice: they never keep a run from counting as one that can be run again. Where a rerun is about to start, the place has to answer.
 func (r *Rerunner) aboutNeeds(run schema.Run, opts PreflightOptions) []Question {
-	questions := append(aboutSecrets(run, opts), aboutOutputs(run, opts)...)
+	questions := slices.Concat(aboutSecrets(run, opts), aboutOutputs(run, opts), aboutStart(run, opts))
 	if q, ask := r.aboutGPUs(run); ask {
 		questions = append(questions, q)
 	}
@@ -129,6 +129,9 @@ func aboutOutputs(run schema.Run, opts PreflightOptions) []Question {
 	p := preparedOf(run)
 	if run.Job == nil {
 		_ = chooseLauncher(&p, opts.On)
+	}
+	if isJob(run) && run.Launcher == "slurm" && len(p.Outputs) == 0 {
+		p.Outputs = run.Outputs // named when it was finished
 	}
 	for _, t := range p.endangered() {
 		remedy := t.remedy(p.places(nil))
