@@ -204,6 +204,7 @@ type audit struct {
 	r     *Rerunner
 	opts  AuditOptions
 	slots chan struct{}
+	slow  slowHosts
 
 	mu      sync.Mutex
 	groups  map[string]chan struct{}
@@ -291,7 +292,7 @@ func (a *audit) ask(q Question) *answer {
 				return
 			}
 		}
-		found := q.Ask(a.ctx)
+		found := a.r.putQuestion(a.ctx, q, &a.slow)
 		if a.ctx.Err() != nil {
 			return // what was cut short is no answer
 		}
