@@ -46,6 +46,9 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 	if err := r.restoreCode(ctx, p); err != nil {
 		return err
 	}
+	if err := r.moveLinks(p, w); err != nil {
+		return err
+	}
 	if err := p.writeSecretFiles(w.dir); err != nil {
 		return err
 	}

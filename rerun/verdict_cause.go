@@ -1,7 +1,6 @@
 package rerun
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -50,7 +49,7 @@ func (j *judging) explain(v *schema.Verdict) string {
 	suspicion := j.suspicion()
 	switch {
 	case v.SameInputs != nil && *v.SameInputs && len(unproven) == 0:
-		return "same inputs, different outputs: not deterministic, or it depends on what is not recorded: " + cmp.Or(suspicion, notRecorded)
+		return "same inputs, different outputs: not deterministic, or it depends on what is not recorded: " + notRecorded + suspicionAlso(suspicion)
 	case suspicion != "":
 		return "nothing recorded is known to differ; " + suspicion
 	case len(unproven) > 0:
@@ -60,6 +59,13 @@ func (j *judging) explain(v *schema.Verdict) string {
 	default:
 		return "nothing recorded is known to differ"
 	}
+}
+
+func suspicionAlso(suspicion string) string {
+	if suspicion == "" {
+		return ""
+	}
+	return "; or else " + suspicion
 }
 
 // wanted says what the user changed: the first cause of whatever came of it.
