@@ -168,16 +168,18 @@ func (l *Launcher) unsure(ctx context.Context, p *plan, at dynamic.ResourceInter
 	if err != nil {
 		return unknown()
 	}
+	known := false
 	for i := range list.Items {
 		o := &list.Items[i]
 		if o.GetAnnotations()[stamp] != string(p.run) {
 			continue
 		}
+		known = true
 		if err := l.remove(ctx, at, o.GetName(), o.GetUID(), metav1.DeletePropagationBackground); err != nil {
 			return unknown()
 		}
 	}
-	if len(list.Items) > 0 {
+	if known {
 		return cause
 	}
 	return unknown()
