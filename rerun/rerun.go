@@ -33,6 +33,8 @@ type Rerunner struct {
 	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
 	ReplaceRoot func(text, old, new string) string
 	Host        string
+	User        string // who asks
+	VerifyFlags string // what `runpin verify` must be told to reach the cluster that this was told of: " --context lab"; hints name it
 	// Process describes this process, and Alive says whether the process that another rerun described is still there; known is false where that cannot be
 	// found out from here. Nil: nobody else is taken to be there.
 	Process  func() schema.Lease
@@ -282,11 +284,14 @@ func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 
 // SaveVerdict appends the verdict to the run that was compared.
 func (r *Rerunner) SaveVerdict(ctx context.Context, id schema.RunID, v *schema.Verdict) error {
-	at := r.Now()
-	v.At = at
-	doc := schema.Document{Schema: schema.SchemaV1, Kind: schema.KindObservation, ID: schema.NewDocumentID(at.Time()), Run: id, At: at,
-		Reporter: schema.Reporter{Kind: "collector", Host: r.Host}, Observation: &schema.Observation{Verdict: v}}
+	doc := r.document(schema.KindObservation, id)
+	v.At, doc.Observation = doc.At, &schema.Observation{Verdict: v}
 	return r.Saver.Save(ctx, schema.Report{Documents: []schema.Document{doc}})
+}
+
+func (r *Rerunner) document(kind schema.DocumentKind, id schema.RunID) schema.Document {
+	at := r.Now()
+	return schema.Document{Schema: schema.SchemaV1, Kind: kind, ID: schema.NewDocumentID(at.Time()), Run: id, At: at, Reporter: schema.Reporter{Kind: "collector", Host: r.Host}}
 }
 
 func (p *Prepared) hasDataset(name string) bool {

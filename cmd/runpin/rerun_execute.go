@@ -31,8 +31,7 @@ func executeFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "env-file", Usage: "give the command the variables of `FILE` (lines NAME=value, or NAME for this environment's); their values are not recorded"},
 		&cli.BoolFlag{Name: "overwrite-outputs", Usage: "write over outputs of the original that have no other place"},
 		&cli.StringFlag{Name: "gpus", Usage: "give the container `GPUS`: all, none, a number or device=0,1 (default: what the original's was given)"},
-		&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how the cluster is reached (default: $KUBECONFIG, ~/.kube/config, or the account of the pod)"},
-		&cli.StringFlag{Name: "context", Usage: "`NAME` of a context in the kubeconfig"},
+		kubeconfigFlag(), contextFlag(),
 	}
 }
 
@@ -89,7 +88,7 @@ func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 		fmt.Fprintln(env.Out, result.Run.ID)
 	}
 	if result.Verdict == nil {
-		env.say("%s runs on as %s; runpin verify %s looks at it", result.Run.ID.Short(), launchedText(*result.Run.Launched), result.Run.ID.Short())
+		env.say("%s runs on as %s; runpin verify %s%s looks at it", result.Run.ID.Short(), launchedText(*result.Run.Launched), result.Run.ID.Short(), clusterSettings(c))
 		return nil
 	}
 	return verdictStatus(*result.Verdict)
