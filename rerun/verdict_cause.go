@@ -44,13 +44,19 @@ func (j *judging) explain(v *schema.Verdict) string {
 	if wanted := j.wanted(); wanted != "" {
 		return wanted
 	}
+	if absent := j.absent(); absent != "" {
+		return absent
+	}
 	if len(known) > 0 {
 		return "what differs between the runs: " + firstOf(texts(known))
+	}
+	if added := j.added(); added != "" {
+		return added
 	}
 	suspicion := j.suspicion()
 	switch {
 	case v.SameInputs != nil && *v.SameInputs && len(unproven) == 0:
-		return "same inputs, different outputs: not deterministic, or it depends on what is not recorded: " + cmp.Or(suspicion, notRecorded)
+		return "same inputs, different outputs: not deterministic, or it depends on what is not recorded: " + cmp.Or(suspicion, j.unheldByBoth()+notRecorded)
 	case suspicion != "":
 		return "nothing recorded is known to differ; " + suspicion
 	case len(unproven) > 0:
@@ -67,7 +73,7 @@ func (j *judging) wanted() string {
 	var all []string
 	for _, r := range j.new.Relaxed {
 		switch r.Code {
-		case "set":
+		case "set", withoutCode:
 			all = append(all, string(r.Subject)+" was "+r.Text)
 		case "moved-into-image", "gpus":
 			all = append(all, r.Text)
