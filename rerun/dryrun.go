@@ -104,7 +104,7 @@ func (r *Rerunner) foreseeJob(ctx context.Context, req Request, p *Prepared, f *
 
 // foreseeRestore says what would be put where.
 func (r *Rerunner) foreseeRestore(req Request, p *Prepared, f *Foreseen) error {
-	found, err := r.look(req.Dir, req.Run.ID)
+	found, err := r.look(req.Dir, p)
 	if err != nil {
 		return err
 	}

@@ -204,7 +204,7 @@ func (r *Rerunner) follow(ctx context.Context, scheduler launch.Batch, id schema
 			Hint: "runpin verify " + string(id) + " looks at it again"})
 	}
 	run, collectErr := r.Collect.Collect(quiet, id, launched, outcome)
-	if !req.Keep { // whatever could be told of it stands in the record
+	if told := collectErr == nil || schema.IsKind(collectErr, schema.Drift); !req.Keep && told { // what could be told of it stands in the record
 		if err := scheduler.Remove(quiet, launched); err != nil {
 			r.Warn("%s has ended and could not be removed: %v", describe(launched), err)
 		}

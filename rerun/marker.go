@@ -42,8 +42,10 @@ type marker struct {
 // begun reports whether the directory belongs to a run that was written down: its command may have been started.
 func (m marker) begun() bool { return m.Run != "" }
 
-// look says what dir is: free for a rerun (no marker), or left by an interrupted one. Anything else is refused.
-func (r *Rerunner) look(dir string, of schema.RunID) (*marker, error) {
+// look says what dir is: free for a rerun (no marker), or left by an interrupted one. Anything else is refused; so is one in which something lies that no
+// rerun of p makes, because what an interrupted rerun left is removed.
+func (r *Rerunner) look(dir string, p *Prepared) (*marker, error) {
+	of := p.Of.ID
 	conflict := func(hint, format string, args ...any) (*marker, error) {
 		return nil, &schema.Error{Op: "rerun.restore", Kind: schema.Conflict, Subject: dir, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
@@ -76,7 +78,37 @@ func (r *Rerunner) look(dir string, of schema.RunID) (*marker, error) {
 	case !known:
 		return conflict("wait for it, or remove the directory when it is over", "a rerun on %s may still be restoring into it", found.Process.Host)
 	}
+	ours := p.made(dir)
+	for _, e := range entries {
+		if name := e.Name(); !ours[name] && !strings.HasPrefix(name, markerName) && !strings.HasPrefix(name, ".runpin-") && !strings.HasPrefix(name, "code-") {
+			return conflict("move it away, or name another directory: --workdir DIR", "%q lies in it, which no rerun has made", schema.Shorten(name, 200))
+		}
+	}
 	return found, nil
+}
+
+// made gives the names that a rerun makes in its directory.
+func (p *Prepared) made(dir string) map[string]bool {
+	names := map[string]bool{"code": true, "outputs": true, keptName: true, LogName: true}
+	q := *p
+	q.Root = filepath.Join(dir, "code")
+	paths := []*schema.Path{p.Metrics}
+	for i := range p.Datasets {
+		paths = append(paths, p.Datasets[i].Path)
+	}
+	for i := range p.Outputs {
+		paths = append(paths, p.Outputs[i].Path)
+	}
+	for _, path := range paths {
+		if path == nil {
+			continue
+		}
+		if rel, err := filepath.Rel(dir, q.place(*path, dir)); err == nil && filepath.IsLocal(rel) {
+			first, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
+			names[first] = true
+		}
+	}
+	return names
 }
 
 // readMarkers finds the marker among the entries of a directory, and says whether something else is there that no rerun left beside it.
@@ -142,8 +174,8 @@ type workspace struct {
 }
 
 // claim makes the directory this rerun's own: fresh, or taken over from an interrupted rerun of the same run.
-func (r *Rerunner) claim(req Request) (w *workspace, err error) {
-	found, err := r.look(req.Dir, req.Run.ID)
+func (r *Rerunner) claim(req Request, p *Prepared) (w *workspace, err error) {
+	found, err := r.look(req.Dir, p)
 	if err != nil {
 		return nil, err
 	}

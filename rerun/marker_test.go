@@ -15,7 +15,7 @@ import (
 // begun makes what a rerun that was killed while it restored leaves: a marker, and half of something.
 func begun(t *testing.T, r *Rerunner, dir string, of schema.RunID, change func(*marker)) {
 	t.Helper()
-	w, err := r.claim(Request{Run: schema.Run{ID: of}, Dir: dir})
+	w, err := claimed(r, Request{Run: schema.Run{ID: of}, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestTwoWantOneDirectory(t *testing.T) {
 		results := make(chan error, 8)
 		for range cap(results) {
 			go func() {
-				w, err := r.claim(Request{Run: run, Dir: dir})
+				w, err := claimed(r, Request{Run: run, Dir: dir})
 				if err == nil {
 					defer w.root.Close()
 				}
@@ -241,5 +241,44 @@ func TestCopyThatCannotFit(t *testing.T) {
 	}
 	if _, err := r.Foresee(t.Context(), Request{Run: run, Dir: dir}); schema.KindOf(err) != schema.Unavailable {
 		t.Errorf("a dry run says %v", err)
+	}
+}
+
+func claimed(r *Rerunner, req Request) (*workspace, error) {
+	p := preparedOf(req.Run)
+	return r.claim(req, &p)
+}
+
+// What nobody's rerun made is not removed when an interrupted one is gone on with.
+func TestStrangersAreNotRemoved(t *testing.T) {
+	_, r := newWorld()
+	dir := filepath.Join(t.TempDir(), "again")
+	w, err := claimed(r, Request{Run: original(), Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.root.Close()
+	for _, name := range []string{"code", "code-lib", "outputs", LogName} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := original()
+	run.ID = w.marker.Of
+	if err := os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Execute(t.Context(), Request{Run: run, Dir: dir})
+	if schema.KindOf(err) != schema.Conflict || !strings.Contains(err.Error(), "notes.txt") {
+		t.Errorf("%v", err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "notes.txt")); string(text) != "mine" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := os.Remove(filepath.Join(dir, "notes.txt")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = r.Execute(t.Context(), Request{Run: run, Dir: dir}); err != nil {
+		t.Error(err)
 	}
 }

@@ -126,6 +126,9 @@ func (r *Rerunner) establish(ctx context.Context, req *Request) (Prepared, []sch
 	}
 	r.advise(found)
 	p.relocate(req, elsewhere)
+	if err := r.checkHandedOver(ctx, *req, &p); err != nil {
+		return p, found, err
+	}
 	if p.Job == nil {
 		err = r.chooseGPUs(ctx, &p, req.GPUs)
 	}

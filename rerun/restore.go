@@ -18,7 +18,7 @@ import (
 // Below the directory, code/ is the checkout; a data set that stood in the checkout, or beside it, is put at the same relative place; outputs that were written
 // to an absolute path go to outputs/NAME.
 func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err error) {
-	w, err := r.claim(req)
+	w, err := r.claim(req, p)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,9 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 		return err
 	}
 	if err := r.restoreCode(ctx, p); err != nil {
+		return err
+	}
+	if err := r.moveLinks(p, w); err != nil {
 		return err
 	}
 	if err := p.writeSecretFiles(w.dir); err != nil {

@@ -162,9 +162,9 @@ func TestCheckSaysWhatGivesAVariable(t *testing.T) {
 
 func TestVerdictNamesTheVariableBeforeItSaysSameInputs(t *testing.T) {
 	const same = "same inputs, different outputs"
-	relaxed := func(code string) func(o, n *schema.Run) {
+	relaxed := func(code, text string) func(o, n *schema.Run) {
 		return func(_, n *schema.Run) {
-			n.Relaxed = append(n.Relaxed, schema.Reason{Code: code, Subject: "env.TOK", Text: "left out, as asked for; the original had it from a file of variables"})
+			n.Relaxed = append(n.Relaxed, schema.Reason{Code: code, Subject: "env.TOK", Text: text})
 		}
 	}
 	old := func(o, _ *schema.Run) { hadFromFile(o, "TOK") }
@@ -174,9 +174,13 @@ func TestVerdictNamesTheVariableBeforeItSaysSameInputs(t *testing.T) {
 		same   bool
 	}{
 		"missing":      {old, "; the original had TOK (from a file of variables), and nothing shows that the rerun had it", false},
-		"done without": {and(old, relaxed(withoutCode)), "; env.TOK was left out, as asked for", false},
-		"given again":  {and(old, relaxed(envFileCode)), "not deterministic, or it depends on what is not recorded: the value of TOK, the time", true},
-		"given now":    {relaxed(envFileCode), "; the rerun had TOK (from a file of variables), and nothing shows that the original had it", false},
+		"done without": {and(old, relaxed(withoutCode, "left out, as asked for")), "; env.TOK was left out, as asked for", false},
+		"given again":  {and(old, relaxed(envFileCode, "given by a file")), "not deterministic, or it depends on what is not recorded: the value of TOK, the time", true},
+		"given now":    {relaxed(envFileCode, "given by a file"), "; env.TOK was given by a file", false},
+		"here now": {func(o, n *schema.Run) {
+			o.Environments, n.Environments = []schema.Environment{{}}, []schema.Environment{withheldFrom("TOK")}
+		},
+			"; the rerun had TOK (from its environment, where it held a secret), and nothing shows that the original had it", false},
 		"recorded now": {and(old, func(_, n *schema.Run) {
 			n.Environments = []schema.Environment{{Variables: map[string]schema.Text{"TOK": "x"}}}
 		}), "", false},

@@ -123,8 +123,8 @@ func (r *Resolver) look(ctx context.Context, p *git.Program, src source, blobs s
 		if f.how != "" {
 			return f
 		}
-		if result = f; f.net {
-			break // it may have the commit: that is all there is to say
+		if !result.net { // one that does not answer may have the commit: that stands over the word of those that have not
+			result = f
 		}
 	}
 	return result

@@ -41,7 +41,7 @@ func (t task) ended() bool {
 func (t task) begun() bool { return t.node != "" && t.state != "PENDING" && t.state != "CONFIGURING" }
 
 // errForgotten says that Slurm knows no such job, or does not any more.
-var errForgotten = errors.New("Slurm does not know the job any more")
+var errForgotten = errors.New("the job is not known to Slurm any more")
 
 // The columns that squeue is asked for: first what users have no say in, in fixed widths, because a job's name and its paths may hold anything.
 const columns = "JobArrayID:40,JobID:14,State:24,exit_code:14,RestartCnt:8,BatchHost:100,Reason:100"

@@ -227,7 +227,7 @@ func (w *watch) unanswered(err error) error {
 		w.launcher.options.Warn("Slurm does not answer for job %s (%v); runpin goes on asking, and the job is not touched by it", w.id, err)
 	}
 	if away := time.Since(w.away); away >= w.launcher.options.Patience {
-		return fail(schema.Unavailable, "job "+w.id, fmt.Errorf("Slurm has not answered for %s: %w; the job may go on", away.Round(time.Second), err), "scontrol ping says whether slurmctld can be reached from this host")
+		return fail(schema.Unavailable, "job "+w.id, fmt.Errorf("no answer of Slurm for %s: %w; the job may go on", away.Round(time.Second), err), "scontrol ping says whether slurmctld can be reached from this host")
 	}
 	return nil
 }
