@@ -57,18 +57,8 @@ func aboutSecrets(run schema.Run, opts PreflightOptions) []Question {
 		questions = append(questions, told(a))
 	}
 	const withheld = " was withheld from the record because it holds a secret"
-	for _, w := range run.Withheld {
-		switch what := map[string]string{"argument": "an argument", "param": "a param", "job-spec": "the job spec"}[w.What]; {
-		case what != "": // what a rerun does without is not asked for
-			add(w.Name, w.Subject, what+withheld, "give it to the rerun: "+secretFlag(w.Name), "")
-		}
-	}
-	for _, c := range run.Code {
-		for _, x := range c.Excluded {
-			if x.Why == schema.ExcludedSecret {
-				add(string(x.Path), x.Path, "a file of the code"+withheld, "give it to the rerun: "+secretFlag(string(x.Path)), "")
-			}
-		}
+	for _, s := range withheldSecrets(run) {
+		add(s.name, s.ref, s.what+withheld, "give it to the rerun: "+secretFlag(s.name), "")
 	}
 	variables := unheldVariables(run)
 	if len(variables) == 0 {
@@ -97,6 +87,33 @@ func aboutSecrets(run schema.Run, opts PreflightOptions) []Question {
 		add(v.name, "", reason, strings.Replace(remedy, "NAME", shownName(v.name), 1), how)
 	}
 	return questions
+}
+
+// withheldSecret is something that --secret gives to a rerun.
+type withheldSecret struct {
+	name string
+	ref  schema.Text
+	what string // for a sentence
+	job  bool   // the job spec, which a command does not have
+}
+
+// withheldSecrets lists them, as the record names them. What a rerun does without (the address of a remote, say) is not among them, and variables are given
+// otherwise: [unheldVariables].
+func withheldSecrets(run schema.Run) []withheldSecret {
+	var all []withheldSecret
+	for _, w := range run.Withheld {
+		if what := map[string]string{"argument": "an argument", "param": "a param", "job-spec": "the job spec"}[w.What]; what != "" {
+			all = append(all, withheldSecret{w.Name, w.Subject, what, w.What == "job-spec"})
+		}
+	}
+	for _, c := range run.Code {
+		for _, x := range c.Excluded {
+			if x.Why == schema.ExcludedSecret {
+				all = append(all, withheldSecret{string(x.Path), x.Path, "a file of the code", false})
+			}
+		}
+	}
+	return all
 }
 
 // secretFlag is how a secret is given.
