@@ -152,6 +152,15 @@ func (r *Rerunner) Here(environ []string) map[string]bool {
 	return namesOf(r.environment(environ, nil, nil))
 }
 
+// Unheld says which variables the run had whose values are in no record, for a form of it that is written down and does not hold them; "" where there are none.
+func Unheld(run schema.Run) string {
+	all := slices.DeleteFunc(unheldVariables(run), func(v unheld) bool { _, set := run.Variables[v.name]; return set })
+	if len(all) == 0 {
+		return ""
+	}
+	return "the run had " + listed(all, true) + ", and no value of that is in its record: what is written here does not set it"
+}
+
 // absent says which variable the original had without a record of its value, where nothing shows that the rerun had it.
 func (j *judging) absent() string {
 	said := map[string]bool{} // the user wanted it so
