@@ -205,6 +205,11 @@ func (r *Rerunner) foreseeEnvironment(req Request, p *Prepared, f *Foreseen) {
 		name, value, _ := strings.Cut(kv, "=")
 		there[name] = value
 	}
+	for _, relaxed := range p.Relaxed {
+		if relaxed.Code == withoutCode {
+			delete(there, strings.TrimPrefix(string(relaxed.Subject), "env."))
+		}
+	}
 	old := p.originalRoot()
 	for _, name := range slices.Sorted(maps.Keys(there)) {
 		was, set := here[name]

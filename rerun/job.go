@@ -24,8 +24,8 @@ func (r *Rerunner) planJob(req Request) (Prepared, error) {
 	if req.On != "" && req.On != run.Launcher {
 		return refuse("leave out --on", "its job spec is for %s, not for %s", run.Launcher, req.On)
 	}
-	if len(req.Env) > 0 || req.GPUs != "" {
-		return refuse("set a variable with --set env.NAME=V, a field with --set field.PATH=V", "--env-file and --gpus are for a command, and what a job gets stands in its spec")
+	if len(req.Env)+len(req.Without) > 0 || req.GPUs != "" {
+		return refuse("set a variable with --set env.NAME=V, a field with --set field.PATH=V", "--env-file, --without and --gpus are for a command, and what a job gets stands in its spec")
 	}
 	if len(req.At) > 0 && run.Launcher == "kubernetes" {
 		return refuse("set the place in the spec: --set field.PATH=V", "--at puts data in place on this machine, and a job in a cluster fetches its own")

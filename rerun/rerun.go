@@ -2,6 +2,7 @@ package rerun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -68,6 +69,7 @@ type Request struct {
 
 	Relocate  Relocations       // --relocate OLD=NEW: where what moved is looked for first
 	Env       map[string]string // --env-file FILE: further variables, by name
+	Without   []string          // --without NAME: variables of the original whose values are in no record and that the rerun does without
 	Overwrite bool              // --overwrite-outputs
 	GPUs      string            // --gpus: all, none, a number or device=ID,…; "" for what the original had
 }
@@ -172,9 +174,7 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	if err := chooseLauncher(&p, req.On); err != nil {
 		return p, err
 	}
-	if err := p.takeSecrets(req.Secrets); err != nil {
-		return p, err
-	}
+	secretless := p.takeSecrets(req.Secrets)
 	if err := p.applySettings(req.Set); err != nil {
 		return p, err
 	}
@@ -188,6 +188,9 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	}
 	p.dropTrackerVariables(req.Overwrite)
 	p.Environ = r.environment(req.Environ, p.Vars, p.Env)
+	if err := errors.Join(secretless, p.takeVariables(req.Without, r.Warn)); err != nil {
+		return p, err // all that has to be given is named at once
+	}
 	if err := p.checkOutputs(req.Overwrite, nil); err != nil {
 		return p, err
 	}

@@ -112,23 +112,16 @@ func (p *Prepared) setPlaceholder(place, value string) (was string, isParam bool
 // takeSecrets asks for everything that was withheld: arguments and params by name, files of the code by path.
 func (p *Prepared) takeSecrets(given map[string]string) error {
 	needed := map[string]bool{}
-	for _, w := range p.Withheld {
-		if w.What == "argument" || w.What == "param" {
-			needed[w.Name] = true
-		}
-	}
-	for _, c := range p.Code {
-		for _, x := range c.Excluded {
-			if x.Why == schema.ExcludedSecret {
-				needed[string(x.Path)] = true
-			}
+	for _, s := range withheldSecrets(p.Of) {
+		if !s.job {
+			needed[s.name] = true
 		}
 	}
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(needed)) {
 		value, ok := given[name]
 		if !ok {
-			missing = append(missing, "--secret "+name+"=@FILE")
+			missing = append(missing, secretFlag(name))
 		}
 		p.Secrets[name] = value
 	}

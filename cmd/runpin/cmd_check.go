@@ -53,7 +53,7 @@ check --all goes on where it was when it is begun again within an hour. With --s
 			defer w.close()
 			// Runs share commits and remotes: each is asked about once in the life of this command.
 			w.rerunner.Code = code.New(code.Options{Now: env.Now, Remember: true})
-			return runCheck(env, c, w, rerun.AuditOptions{PreflightOptions: rerun.PreflightOptions{At: at, Deep: c.Bool("deep"), Relocate: moved}, Jobs: c.Int("jobs")})
+			return runCheck(env, c, w, rerun.AuditOptions{PreflightOptions: rerun.PreflightOptions{At: at, Deep: c.Bool("deep"), Relocate: moved, Here: w.rerunner.Here(env.Environ())}, Jobs: c.Int("jobs")})
 		},
 	}
 }

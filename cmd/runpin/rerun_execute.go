@@ -29,6 +29,7 @@ func executeFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "detach", Usage: "leave it running; `runpin verify` judges it later"},
 		&cli.BoolFlag{Name: "keep-job", Usage: "leave the job where it is when it has ended"},
 		&cli.StringSliceFlag{Name: "env-file", Usage: "give the command the variables of `FILE` (lines NAME=value, or NAME for this environment's); their values are not recorded"},
+		&cli.StringSliceFlag{Name: "without", Usage: "run without the variable `NAME`, which the original had from a file of variables or which was withheld as a secret"},
 		&cli.BoolFlag{Name: "overwrite-outputs", Usage: "write over outputs of the original that have no other place"},
 		&cli.StringFlag{Name: "gpus", Usage: "give the container `GPUS`: all, none, a number or device=0,1 (default: what the original's was given)"},
 		kubeconfigFlag(), contextFlag(),

@@ -28,6 +28,12 @@ func readNeeds(env *Env, c *cli.Context, req *rerun.Request) (err error) {
 	if req.Env, err = readEnvFiles(env, c.StringSlice("env-file")); err != nil {
 		return err
 	}
+	for _, name := range c.StringSlice("without") {
+		if name == "" || strings.Contains(name, "=") {
+			return usageError("name a variable: --without NAME", "--without %q is no name of a variable", name)
+		}
+		req.Without = append(req.Without, name)
+	}
 	req.Relocate, err = relocations(env, c)
 	return err
 }

@@ -137,6 +137,7 @@ complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l copy -d 'copy ev
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l detach -d 'leave it running; `runpin verify` judges it later'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l keep-job -d 'leave the job where it is when it has ended'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l env-file -r -d 'give the command the variables of `FILE` (lines NAME=value, or NAME for this environment\'s); their values are not recorded'
+complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l without -r -d 'run without the variable `NAME`, which the original had from a file of variables or which was withheld as a secret'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l overwrite-outputs -d 'write over outputs of the original that have no other place'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l gpus -r -d 'give the container `GPUS`: all, none, a number or device=0,1 (default: what the original\'s was given)'
 complete -c runpin -n '__fish_seen_subcommand_from rerun' -f -l kubeconfig -r -d '`FILE` that says how the cluster is reached (default: $KUBECONFIG, ~/.kube/config, or the account of the pod)'
