@@ -32,7 +32,9 @@ type Rerunner struct {
 	Determining func(environ, extra []string) map[string]schema.Text
 	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
 	ReplaceRoot func(text, old, new string) string
-	Host        string
+	// ReadEngine finds what a command of a container engine (`podman run …`) says to the engine itself; nothing for any other command.
+	ReadEngine func(argv []string) (EngineCommand, error)
+	Host       string
 	// Process describes this process, and Alive says whether the process that another rerun described is still there; known is false where that cannot be
 	// found out from here. Nil: nobody else is taken to be there.
 	Process  func() schema.Lease
@@ -189,7 +191,7 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	if err := p.checkOutputs(req.Overwrite, nil); err != nil {
 		return p, err
 	}
-	return p, p.dropTrackerRuns(req.Overwrite)
+	return p, r.dropTrackerRuns(&p, req.Overwrite)
 }
 
 // preparedOf begins a rerun: everything as it was recorded.
