@@ -112,6 +112,9 @@ func (r *Rerunner) foreseeRestore(req Request, p *Prepared, f *Foreseen) error {
 	if err != nil {
 		return err
 	}
+	if err := r.checkEnvFiles(p, req.Overwrite); err != nil {
+		return err
+	}
 	if err := p.enoughSpace(places, &workspace{dir: req.Dir}); err != nil {
 		return err
 	}

@@ -33,6 +33,8 @@ type Rerunner struct {
 	Determining func(environ, extra []string) map[string]schema.Text
 	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
 	ReplaceRoot func(text, old, new string) string
+	// ReadEngine finds what a command of a container engine (`podman run …`) says to the engine itself; nothing for any other command.
+	ReadEngine  func(argv []string) (EngineCommand, error)
 	Host        string
 	User        string // who asks
 	VerifyFlags string // what `runpin verify` must be told to reach the cluster that this was told of: " --context lab"; hints name it
@@ -194,7 +196,7 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	if err := p.checkOutputs(req.Overwrite, nil); err != nil {
 		return p, err
 	}
-	return p, p.dropTrackerRuns(req.Overwrite)
+	return p, r.dropTrackerRuns(&p, req.Overwrite)
 }
 
 // preparedOf begins a rerun: everything as it was recorded.

@@ -35,6 +35,9 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 	if err != nil {
 		return err
 	}
+	if err := r.checkEnvFiles(p, req.Overwrite); err != nil {
+		return err
+	}
 	if w.again {
 		if err := w.takeOver(p); err != nil {
 			return err
@@ -61,6 +64,9 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 		}
 	}
 	if err := p.makeWay(w.dir); err != nil {
+		return err
+	}
+	if err := r.checkEnvFiles(p, req.Overwrite); err != nil {
 		return err
 	}
 	p.linkInterpreter(w.dir)

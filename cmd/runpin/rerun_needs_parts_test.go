@@ -19,7 +19,8 @@ func TestRerunInPodmanWithWhatItNeeds(t *testing.T) {
 	const key = "a0b1c2d3e4f5a6b7c8d9a0b1c2d3e4f5a6b7c8d9"
 	w.write("variables", "# of the tracker\nWANDB_API_KEY="+key+"\nPASSED\n")
 	w.env = append(w.env, "WANDB_RUN_ID=of-the-machine", "PASSED=from the machine")
-	started := w.record("--output", "env=out/env.txt", "--", "podman", "run", "--rm", "--tls-verify=false", "-e", "WANDB_RUN_ID=original", "-v", w.project+":/w", "-w", "/w", w.image, "sh", "env.sh")
+	started := w.record("--output", "env=out/env.txt", "--", "podman", "run", "--rm", "--tls-verify=false", "-ieWANDB_RUN_ID=original", "-v", w.project+":/w", "-w", "/w", w.image, "sh", "env.sh",
+		"-e", "A=the program's own")
 	inImage := w.record("--in", "podman", "--image", w.image, "--output", "env=out/env.txt", "--", "sh", "env.sh")
 	if got := w.read("project/out/env.txt"); got != "key none run none passed none\nfirst\n" {
 		t.Fatalf("the original saw %q", got)

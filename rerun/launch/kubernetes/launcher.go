@@ -61,6 +61,7 @@ type Launcher struct {
 	mu        sync.Mutex // of warn
 	resources sync.Map   // GroupVersion → []metav1.APIResource
 	warned    sync.Map   // what the server warned of
+	sent      sync.Map   // RunID → *expected: what was submitted here
 }
 
 var _ launch.Batch = (*Launcher)(nil)

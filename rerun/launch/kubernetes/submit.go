@@ -60,6 +60,7 @@ func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launche
 			all = append(all, m)
 		}
 	}
+	l.sent.Store(p.run, expect(p.objects[p.job].Object, l.options.Images))
 	h := handle{run: p.run, namespace: p.namespace, host: l.host, objects: []named{job.what}}
 	for _, m := range all {
 		h.objects = append(h.objects, m.what)
@@ -111,7 +112,7 @@ func (l *Launcher) create(outer context.Context, p *plan, at dynamic.ResourceInt
 	switch {
 	case err == nil && got.GetUID() != "" && objectName.MatchString(got.GetName()) && (m.what.name == "" || m.what.name == got.GetName()):
 		m.what.name, m.uid = got.GetName(), got.GetUID()
-		return m, nil
+		return m, l.unchanged(outer, p, m, o, got)
 	case err == nil:
 		err = errNoAPI
 	}

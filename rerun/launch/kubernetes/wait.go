@@ -178,7 +178,7 @@ func (f *following) job(n news) error {
 	if o != nil {
 		f.seen = true
 		if f.expected == nil {
-			f.expected = expect(o.Object, f.l.options.Images)
+			f.expected = f.l.expects(f.h.run, o.Object)
 		}
 		if s := f.row.read(o.Object); s.ended || !f.state.ended {
 			f.state = s
