@@ -102,8 +102,9 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 	if p.Place, err = scheduler.Place(ctx, asked); err != nil {
 		return result, err
 	}
-	at := req.Dir
+	at, takeBack := req.Dir, func() {}
 	if p.Launcher == "slurm" && p.hasCheckout() {
+		takeBack = takingBack(req.Dir)
 		if err := r.restore(ctx, req, &p); err != nil {
 			return result, err
 		}
@@ -111,6 +112,7 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 	}
 	planned, err := r.Record.Plan(ctx, p)
 	if err != nil {
+		takeBack()
 		return result, err
 	}
 	quiet := context.WithoutCancel(ctx)

@@ -96,11 +96,17 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if prepared.Job != nil {
 		return r.executeJob(ctx, req, prepared, result)
 	}
+	takeBack := takingBack(req.Dir)
 	if err := r.restore(ctx, req, &prepared); err != nil {
 		return result, err
 	}
+	written, begin := false, prepared.Written
+	prepared.Written = func(id schema.RunID) error { written = true; return begin(id) }
 	result.Run, _, err = r.Record.Record(ctx, prepared)
 	if err != nil {
+		if !written {
+			takeBack()
+		}
 		return result, err
 	}
 	if ctx.Err() != nil {

@@ -39,12 +39,7 @@ func (p *Prepared) applySetting(s Setting) (was string, err error) {
 		return &schema.Error{Op: "rerun.set", Kind: schema.Invalid, Subject: "--set " + s.Key, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	if name, ok := strings.CutPrefix(s.Key, "env."); ok {
-		was := string(p.Vars[name])
-		if p.Vars == nil {
-			p.Vars = map[string]schema.Text{}
-		}
-		p.Vars[name] = schema.Text(s.Value)
-		return was, nil
+		return p.setVariable(name, s.Value, refuse)
 	}
 	if flag, ok := strings.CutPrefix(s.Key, "arg."); ok {
 		return p.setArgument(flag, s.Value, refuse)
@@ -184,7 +179,7 @@ func (r *Rerunner) takeEnvFile(p *Prepared, given map[string]string) error {
 			return refuse("set it: --set env."+name+"=V", "the variable can determine the result, so its value has to be in the record")
 		case jobspec.IsTrackerVariable(name):
 			return refuse("leave it out", "it names a run of a tracker, and a rerun begins one of its own")
-		case strings.HasPrefix(name, "RUNPIN_"):
+		case setsItself(name):
 			return refuse("leave it out", "runpin sets it itself")
 		}
 		p.Relaxed = append(p.Relaxed, schema.Reason{Code: envFileCode, Subject: schema.Text("env." + name), Text: "given by a file; its value is not recorded"})

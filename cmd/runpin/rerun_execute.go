@@ -49,12 +49,15 @@ func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if c.Bool("detach") && isCommand(run) && !isDetached {
 		return runDetached(env, c, run)
 	}
-	dir, made, err := rerunDir(env, c, w, run, false)
+	req, err := executeRequest(env, c, w, run)
 	if err != nil {
 		return err
 	}
-	req, err := executeRequest(env, c, run, dir)
-	if err != nil {
+	if err := w.store.writable(c.Context); err != nil {
+		return err
+	}
+	var made bool
+	if req.Dir, made, err = rerunDir(env, c, w, run, false); err != nil {
 		return err
 	}
 	env.say("rerunning %s in %s", run.ID, req.Dir)
@@ -122,14 +125,15 @@ type rerunJSON struct {
 	State   string                `json:"state,omitempty"`
 }
 
-func executeRequest(env *Env, c *cli.Context, run schema.Run, dir string) (req rerun.Request, err error) {
-	req.Run, req.On, req.Dir, req.Deep, req.Environ = run, c.String("on"), dir, c.Bool("deep"), env.Environ()
+// executeRequest reads the flags. Dir is for the caller to choose: nothing is made for a command line that is refused.
+func executeRequest(env *Env, c *cli.Context, w *wiring, run schema.Run) (req rerun.Request, err error) {
+	req.Run, req.On, req.Deep, req.Environ = run, c.String("on"), c.Bool("deep"), env.Environ()
 	req.Copy = c.Bool("copy")
 	req.Name, req.Detach, req.Keep, req.Output = c.String("name"), c.Bool("detach"), c.Bool("keep-job"), lateWriter{env}
 	if req.Set, err = readSettings(c); err != nil {
 		return req, err
 	}
-	if req.At, err = keyValues("at", c.StringSlice("at")); err != nil {
+	if req.At, err = w.readPlaces(c); err != nil {
 		return req, err
 	}
 	if req.Secrets, err = readSecrets(c); err != nil {
@@ -168,8 +172,10 @@ func rerunDir(env *Env, c *cli.Context, w *wiring, run schema.Run, several bool)
 			env.say("removed %s that killed reruns left half restored", directories(n))
 		}
 	}
-	dir, err = os.MkdirTemp(base, strings.ToLower(run.ID.Short())+"-")
-	return dir, true, err
+	if dir, err = os.MkdirTemp(base, strings.ToLower(run.ID.Short())+"-"); err != nil {
+		return "", false, noDirectory(base, err)
+	}
+	return dir, true, nil
 }
 
 func directories(n int) string {
@@ -191,7 +197,11 @@ func cacheOfReruns(env *Env) string {
 func freshBase(env *Env) (string, error) {
 	base := cacheOfReruns(env)
 	if err := os.MkdirAll(base, 0o700); err != nil {
-		return "", &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
+		return "", noDirectory(base, err)
 	}
 	return base, nil
+}
+
+func noDirectory(base string, err error) error {
+	return &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
 }
