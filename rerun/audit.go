@@ -92,19 +92,24 @@ func (r *Rerunner) Optional(run schema.Run) map[string]bool {
 // Audit finds out for each of many runs whether it can still be run again, by the rule that a rerun goes by, and hands them to each in their order. A question that
 // several runs share is asked once. Memory is bounded by the number of different questions, not of runs. An error of runs about one of them is kept, the others
 // are looked at all the same; an error of each ends the audit. When ctx ends it returns at once, with an error of kind Interrupted: the journal has what was
-// found out until then.
+// found out until then. runs is never read after Audit has returned, so that its store can be closed; it should give up when ctx does.
 func (r *Rerunner) Audit(ctx context.Context, runs iter.Seq2[schema.Run, error], opts AuditOptions, each func(Audited) error) (Tally, error) {
 	ctx, stop := context.WithCancel(ctx)
 	a := newAudit(ctx, r, opts)
+	var reader sync.WaitGroup
 	defer func() {
 		stop()
+		reader.Wait()
 		a.settle()
 	}()
 	waiting := make(chan auditedSoon, 1024)
 	var failures []error
-	go func() {
+	reader.Go(func() {
 		defer close(waiting)
 		for run, err := range runs {
+			if ctx.Err() != nil {
+				return
+			}
 			if err != nil {
 				failures = append(failures, err)
 				continue
@@ -119,7 +124,7 @@ func (r *Rerunner) Audit(ctx context.Context, runs iter.Seq2[schema.Run, error],
 				return
 			}
 		}
-	}()
+	})
 	for {
 		var soon auditedSoon
 		select {

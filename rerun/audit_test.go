@@ -156,6 +156,38 @@ func TestAuditFaults(t *testing.T) {
 	}
 }
 
+// The store that the runs are read from may be closed when an audit has returned, whatever ended it.
+func TestAuditWaitsForItsReader(t *testing.T) {
+	full := errors.New("disk full")
+	for name, end := range map[string]func(cancel func()) error{
+		"interrupted": func(cancel func()) error { cancel(); return nil },
+		"failed":      func(func()) error { return full },
+	} {
+		_, r := newCounted()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		reading, ended, left := make(chan struct{}), make(chan struct{}), false
+		runs := func(yield func(schema.Run, error) bool) {
+			defer func() { left = true }()
+			if !yield(inContainer(0, 1), nil) {
+				return
+			}
+			close(reading) // the next page is on its way when the audit ends
+			<-ended
+			time.Sleep(20 * time.Millisecond)
+			_ = yield(schema.Run{}, errors.New("the store is closed")) && yield(inContainer(1, 1), nil)
+		}
+		_, err := r.Audit(ctx, runs, AuditOptions{}, func(Audited) error {
+			<-reading
+			defer close(ended)
+			return end(cancel)
+		})
+		if !left || err == nil {
+			t.Errorf("%s: the reader had ended: %t; %v", name, left, err)
+		}
+	}
+}
+
 // What a rerun needs is what counts: an image that was only claimed, beside a command on the host, does not.
 func TestAuditCountsWhatARerunNeeds(t *testing.T) {
 	w, r := newWorld()
