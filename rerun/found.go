@@ -58,6 +58,6 @@ func (r *Rerunner) found(ctx context.Context, run schema.Run) (schema.Run, error
 		return run, err
 	}
 	run.Status, run.Finished, run.Why = doc.Status.To, doc.At, doc.Status.Why
-	r.Warn("run %s is recorded as failed: %s", run.ID.Short(), run.Why)
+	r.Warn("run %s is recorded as failed: %s; `runpin finish %s` corrects it where you know better", run.ID.Short(), run.Why, run.ID)
 	return run, nil
 }

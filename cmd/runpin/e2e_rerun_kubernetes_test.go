@@ -243,6 +243,18 @@ func TestRerunOnKubernetesFoundAgain(t *testing.T) {
 	if code, _, said := p.run(nil, "", "verify", run); code != 15 || !strings.Contains(said, "may be about to be submitted") {
 		t.Errorf("exit code %d\n%s", code, said)
 	}
+	later := func(minutes time.Duration) []string {
+		return []string{"RUNPIN_TEST_CLOCK=" + time.Now().Add(minutes*time.Minute).UTC().Format(time.RFC3339)}
+	}
+	if code, _, said := p.run(later(10), "", "verify", run); code != 13 || !strings.Contains(said, "is recorded as failed: it was never submitted") {
+		t.Errorf("exit code %d\n%s", code, said)
+	}
+	if got := p.show(run); got.Status != schema.Failed || !strings.Contains(got.Why, "never submitted") {
+		t.Errorf("%s %q", got.Status, got.Why)
+	}
+	if code, _, said := p.run(later(20), "", "finish", run, "--status", "succeeded", "--exit-code", "0"); code != 0 || p.show(run).Status != schema.Succeeded {
+		t.Errorf("who knows better is not believed: %d\n%s", code, said)
+	}
 
 	// One that the cluster made and denies: it has not failed, and is found when the cluster answers again.
 	set(func() { cluster.silent = true })
