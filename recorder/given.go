@@ -85,7 +85,7 @@ func (r *Recorder) Describe(req Request) (LaunchRequest, error) {
 func (p *Planned) takeGivenJob() error {
 	given := p.req.Rerun
 	job := *given.Job
-	p.Run.Job, p.Run.WorkDir = &job, nil
+	p.Run.Job, p.Run.WorkDir, p.Run.LaunchPlace = &job, nil, given.Place
 	keep := func(data []byte) (*schema.BlobRef, error) {
 		ref, err := p.staged.PutBlob(context.Background(), schema.BlobJobSpec, bytes.NewReader(data))
 		return &ref, err

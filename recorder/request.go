@@ -100,6 +100,7 @@ type Given struct {
 	// pinned, with the id of the new run.
 	Job     *schema.JobSpec
 	JobData []byte
+	Place   string // where it is about to be handed over
 	Spec    func(id schema.RunID) ([]byte, error)
 }
 

@@ -30,6 +30,14 @@ func (p *Planned) Submitted(ctx context.Context, launched schema.Launched, follo
 	return func() { end(); background.Wait() }, nil
 }
 
+// MaybeSubmitted keeps a planned job as planned, with the reason for which nobody knows whether it was started.
+func (p *Planned) MaybeSubmitted(ctx context.Context, cause error) {
+	defer p.staged.close()
+	doc := p.document(schema.KindObservation, schema.At(p.r.Now()))
+	doc.Observation = &schema.Observation{Reasons: []schema.Reason{{Code: "submission-unsure", Subject: "job", Text: "it is not known whether the job was submitted: " + cause.Error()}}}
+	p.saveReport(ctx, schema.Report{Documents: []schema.Document{doc}})
+}
+
 // Unsubmitted keeps a planned job that was never started as failed, with the reason.
 func (p *Planned) Unsubmitted(ctx context.Context, cause error) {
 	defer p.staged.close()

@@ -112,6 +112,9 @@ func (r *Rerunner) foreseeRestore(req Request, p *Prepared, f *Foreseen) error {
 	if err != nil {
 		return err
 	}
+	if err := r.checkEnvFiles(p, req.Overwrite); err != nil {
+		return err
+	}
 	if err := p.enoughSpace(places, &workspace{dir: req.Dir}); err != nil {
 		return err
 	}
@@ -204,6 +207,11 @@ func (r *Rerunner) foreseeEnvironment(req Request, p *Prepared, f *Foreseen) {
 	for _, kv := range r.environment(req.Environ, p.Vars, p.Env) {
 		name, value, _ := strings.Cut(kv, "=")
 		there[name] = value
+	}
+	for _, relaxed := range p.Relaxed {
+		if relaxed.Code == withoutCode {
+			delete(there, strings.TrimPrefix(string(relaxed.Subject), "env."))
+		}
 	}
 	old := p.originalRoot()
 	for _, name := range slices.Sorted(maps.Keys(there)) {

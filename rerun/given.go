@@ -29,17 +29,8 @@ func refusedWithout(run schema.Run) func(pin string) bool {
 		}
 	}
 	secrets := map[string]bool{}
-	for _, w := range run.Withheld { // a job has its variables from where its spec says, and one for a cluster what it fetches, too
-		if w.What == "job-spec" || run.Launcher == "slurm" && (w.What == "argument" || w.What == "param") {
-			secrets[w.Name] = true
-		}
-	}
-	for _, c := range run.Code {
-		for _, x := range c.Excluded {
-			if x.Why == schema.ExcludedSecret && run.Launcher == "slurm" {
-				secrets[string(x.Path)] = true
-			}
-		}
+	for _, s := range withheldSecrets(run) { // a job has its variables from where its spec says, and one for a cluster what it fetches, too
+		secrets[s.name] = secrets[s.name] || s.job || run.Launcher == "slurm"
 	}
 	return func(pin string) bool {
 		kind, name, _ := strings.Cut(pin, ":")
@@ -58,7 +49,7 @@ func isJob(run schema.Run) bool { return run.Job != nil && len(run.CommandTempla
 
 // aboutStart names what keeps a rerun without settings from being started: an argument by which it would go on with the original's run of a tracker, a job of a kind that
 // is printed and submitted by the user.
-func aboutStart(run schema.Run, opts PreflightOptions) []Question {
+func (r *Rerunner) aboutStart(run schema.Run, opts PreflightOptions) []Question {
 	if opts.Outputs { // a rerun has found out already
 		return nil
 	}
@@ -71,7 +62,7 @@ func aboutStart(run schema.Run, opts PreflightOptions) []Question {
 	}
 	p := preparedOf(run)
 	var refused *schema.Error
-	if len(run.CommandTemplate) == 0 || chooseLauncher(&p, opts.On) != nil || !errors.As(p.dropTrackerRuns(false), &refused) {
+	if len(run.CommandTemplate) == 0 || chooseLauncher(&p, opts.On) != nil || !errors.As(r.dropTrackerRuns(&p, false), &refused) {
 		return nil
 	}
 	name := strings.TrimPrefix(refused.Subject, "argument ")

@@ -33,6 +33,10 @@ func TestCheckSaysYesOfWhatARerunStarts(t *testing.T) {
 		"a file of the code": {change: func(run *schema.Run) {
 			run.Code[0].Excluded = []schema.Exclusion{{Path: "key.pem", Why: schema.ExcludedSecret}}
 		}, needs: "secret:key.pem"},
+		"a variable": {change: func(run *schema.Run) { run.Reasons = []schema.Reason{{Code: envFileCode, Subject: "env.TOKEN"}} }, needs: "secret:TOKEN"},
+		"a job's variable": {change: func(run *schema.Run) {
+			run.Withheld = []schema.Withheld{{What: "variable", Name: "TOKEN", Subject: "TOKEN"}}
+		}, job: true},
 		"a URL of a remote":  {change: func(run *schema.Run) { run.Withheld = []schema.Withheld{{What: "url", Name: "origin"}} }},
 		"an output":          {change: func(run *schema.Run) { run.DeclaredOutputs = inBucket }, needs: "output:model"},
 		"a run of a tracker": {change: func(run *schema.Run) { run.CommandTemplate = append(run.CommandTemplate, "--wandb_id", "abc") }, needs: "tracker:--wandb_id"},

@@ -24,8 +24,8 @@ func (r *Rerunner) planJob(req Request) (Prepared, error) {
 	if req.On != "" && req.On != run.Launcher {
 		return refuse("leave out --on", "its job spec is for %s, not for %s", run.Launcher, req.On)
 	}
-	if len(req.Env) > 0 || req.GPUs != "" {
-		return refuse("set a variable with --set env.NAME=V, a field with --set field.PATH=V", "--env-file and --gpus are for a command, and what a job gets stands in its spec")
+	if len(req.Env)+len(req.Without) > 0 || req.GPUs != "" {
+		return refuse("set a variable with --set env.NAME=V, a field with --set field.PATH=V", "--env-file, --without and --gpus are for a command, and what a job gets stands in its spec")
 	}
 	if len(req.At) > 0 && run.Launcher == "kubernetes" {
 		return refuse("set the place in the spec: --set field.PATH=V", "--at puts data in place on this machine, and a job in a cluster fetches its own")
@@ -99,8 +99,12 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 	if err := scheduler.Probe(ctx, asked); err != nil {
 		return result, err
 	}
-	at := req.Dir
+	if p.Place, err = scheduler.Place(ctx, asked); err != nil {
+		return result, err
+	}
+	at, takeBack := req.Dir, func() {}
 	if p.Launcher == "slurm" && p.hasCheckout() {
+		takeBack = takingBack(req.Dir)
 		if err := r.restore(ctx, req, &p); err != nil {
 			return result, err
 		}
@@ -108,14 +112,21 @@ func (r *Rerunner) executeJob(ctx context.Context, req Request, p Prepared, resu
 	}
 	planned, err := r.Record.Plan(ctx, p)
 	if err != nil {
+		takeBack()
 		return result, err
 	}
 	quiet := context.WithoutCancel(ctx)
 	launched, err := scheduler.Submit(ctx, launch.Spec{Name: name, Data: planned.Spec(), Run: planned.ID(), Dir: at})
-	if err != nil {
+	switch {
+	case errors.Is(err, launch.ErrUnsure):
+		planned.Unsure(quiet, err)
+		return result, errors.Join(err, &schema.Error{Op: "rerun.submit", Kind: schema.Unavailable, Subject: "run " + planned.ID().Short(),
+			Err: errors.New("it is not known whether its job was submitted"), Hint: r.again(string(planned.ID()))})
+	case err != nil:
 		planned.Refused(quiet, err)
 		return result, err
 	}
+	launched.Keep = req.Keep
 	stop, err := planned.Submitted(quiet, launched, !req.Detach)
 	if err != nil {
 		return result, errors.Join(err, fmt.Errorf("run %s was submitted as %s and goes on", planned.ID(), describe(launched)))
@@ -201,10 +212,10 @@ func (r *Rerunner) follow(ctx context.Context, scheduler launch.Batch, id schema
 		outcome.Exit.Code, outcome.Why = max(outcome.Exit.Code, 1), err.Error()
 	case err != nil: // nobody knows how it goes on: it is left, and has a name
 		return schema.Run{}, errors.Join(err, &schema.Error{Op: "rerun.follow", Kind: schema.Unavailable, Subject: describe(launched), Err: errors.New("it was submitted and may still run"),
-			Hint: "runpin verify " + string(id) + " looks at it again"})
+			Hint: r.again(string(id)) + " again"})
 	}
 	run, collectErr := r.Collect.Collect(quiet, id, launched, outcome)
-	if told := collectErr == nil || schema.IsKind(collectErr, schema.Drift); !req.Keep && told { // what could be told of it stands in the record
+	if told := collectErr == nil || schema.IsKind(collectErr, schema.Drift); !launched.Keep && told { // what could be told of it stands in the record
 		if err := scheduler.Remove(quiet, launched); err != nil {
 			r.Warn("%s has ended and could not be removed: %v", describe(launched), err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ type writtenJob struct {
 	followed bool
 	stopped  bool
 	refused  error
+	unsure   error
 }
 
 func (j *writtenJob) ID() schema.RunID { return j.id }
@@ -30,6 +32,7 @@ func (j *writtenJob) Submitted(_ context.Context, l schema.Launched, follow bool
 	return func() { j.stopped = true }, nil
 }
 func (j *writtenJob) Refused(_ context.Context, cause error) { j.refused = cause }
+func (j *writtenJob) Unsure(_ context.Context, cause error)  { j.unsure = cause }
 
 // scheduler is one that does as it is told.
 type scheduler struct {
@@ -40,6 +43,9 @@ type scheduler struct {
 	waits   int
 	spec    launch.Spec
 	stopErr error
+	found   *schema.Launched // what Find finds
+	findErr error
+	place   string // that Find was told
 }
 
 func (s *scheduler) Name() string { return "kubernetes" }
@@ -54,6 +60,14 @@ func (s *scheduler) Plan(launch.Spec) ([]string, error) {
 func (s *scheduler) Submit(_ context.Context, spec launch.Spec) (schema.Launched, error) {
 	s.calls, s.spec = append(s.calls, "submit"), spec
 	return schema.Launched{On: "kubernetes", Job: "Job/train", Place: "ml"}, s.submit
+}
+func (s *scheduler) Place(context.Context, launch.Spec) (string, error) { return "ml", nil }
+func (s *scheduler) Find(_ context.Context, spec launch.Spec, place string) (schema.Launched, bool, error) {
+	s.calls, s.spec, s.place = append(s.calls, "find"), spec, place
+	if s.found == nil {
+		return schema.Launched{}, false, s.findErr
+	}
+	return *s.found, true, nil
 }
 func (s *scheduler) Wait(ctx context.Context, _ schema.Launched, _ io.Writer) (launch.Outcome, error) {
 	s.calls = append(s.calls, "wait")
@@ -143,6 +157,39 @@ func TestJobThatIsNotFollowed(t *testing.T) {
 	result, err := r.Execute(t.Context(), Request{Run: run, Detach: true})
 	if err != nil || result.Verdict != nil || result.Run.Launched == nil || w.job.followed || strings.Join(s.calls, " ") != "plan probe submit" {
 		t.Errorf("%v, %+v, %v", err, result, s.calls)
+	}
+}
+
+// A submission that nobody can be sure of has not failed: the run stays planned, and the reason is kept.
+func TestJobThatMayHaveBeenSubmitted(t *testing.T) {
+	w, s, r, run := jobWorld()
+	s.submit = &schema.Error{Kind: schema.Unavailable, Err: fmt.Errorf("no answer; %w: look there", launch.ErrUnsure)}
+	r.VerifyFlags = " --context lab"
+	_, err := r.Execute(t.Context(), Request{Run: run})
+	if !schema.IsKind(err, schema.Unavailable) || w.job.refused != nil || w.job.unsure == nil || !strings.Contains(err.Error(), "look there") {
+		t.Errorf("%v; refused %v, unsure %v", err, w.job.refused, w.job.unsure)
+	}
+	if hint := schema.HintOf(schema.Failures(err)[1]); hint != "runpin verify "+string(w.job.id)+" --context lab looks at it" {
+		t.Errorf("hint %q", hint)
+	}
+	if w.prepared.Place != "ml" {
+		t.Errorf("where it was to be handed over is not written down: %q", w.prepared.Place)
+	}
+}
+
+// A job that is to be kept is so whoever sees its end.
+func TestJobThatIsKept(t *testing.T) {
+	w, s, r, run := jobWorld()
+	if _, err := r.Execute(t.Context(), Request{Run: run, Keep: true}); err != nil || strings.Join(s.calls, " ") != "plan probe submit wait" {
+		t.Errorf("%v after %q", err, s.calls)
+	}
+	if _, err := r.Execute(t.Context(), Request{Run: run, Keep: true, Detach: true}); err != nil || !w.job.launched.Keep {
+		t.Errorf("%v, %+v", err, w.job.launched)
+	}
+	left := run
+	left.Status, left.Launched, s.calls = schema.Planned, &w.job.launched, nil
+	if _, err := r.Resume(t.Context(), left); err != nil || strings.Join(s.calls, " ") != "wait" {
+		t.Errorf("%v after %q", err, s.calls)
 	}
 }
 

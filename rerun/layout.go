@@ -51,6 +51,9 @@ func (p *Prepared) layOut(req Request, dir, by string, now schema.Time) ([]place
 			continue
 		}
 		o.Path, p.Paths[o.Name] = p.moved(*o.Path, dir, o.Name)
+		if err := besideGit(string(o.Path.Located), dir, "output "+o.Name); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case p.Metrics == nil:
@@ -95,6 +98,9 @@ func (p *Prepared) layOutDataset(pin *schema.DatasetPin, req Request, dir string
 	if filepath.IsAbs(string(recorded.Typed)) {
 		p.Paths[pin.Name] = dest
 	}
+	if err := besideGit(dest, dir, "dataset:"+pin.Name); err != nil {
+		return place, err
+	}
 	place.dest = dest
 	// Outputs that lie inside a data set must not be written into the original: then the bytes are copied.
 	// So are they when the command starts a container itself: links would lead to paths that it does not mount.
@@ -119,6 +125,20 @@ func (p *Prepared) moved(recorded schema.Path, dir, name string) (*schema.Path, 
 	}
 	recorded.Located = schema.Text(at)
 	return &recorded, told
+}
+
+// besideGit refuses a place inside git's own directory: what lies there is executed by git.
+func besideGit(at, dir, subject string) error {
+	rel, err := filepath.Rel(dir, at)
+	if err != nil {
+		return err
+	}
+	for _, part := range strings.Split(filepath.ToSlash(rel), "/") {
+		if strings.EqualFold(strings.TrimRight(part, ". "), ".git") {
+			return &schema.Error{Op: "rerun.restore", Kind: schema.Invalid, Subject: subject, Err: fmt.Errorf("its place %q lies in git's own directory", rel)}
+		}
+	}
+	return nil
 }
 
 // commandDir is where the command starts.

@@ -304,6 +304,12 @@ func Clear(dir string, whole bool) {
 	}
 }
 
+// takingBack looks whether dir is there, and gives what takes back all that a rerun put into it: for one that no record will ever name.
+func takingBack(dir string) func() {
+	_, missing := os.Lstat(dir)
+	return func() { Clear(dir, missing != nil) }
+}
+
 // Prune removes, of the directories directly below base, those of reruns that were killed before their run was written down, when nothing happened in them
 // for the given time. It gives their number.
 func (r *Rerunner) Prune(base string, older time.Duration) (removed int) {

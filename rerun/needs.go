@@ -6,7 +6,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +19,7 @@ const probeTime = 15 * time.Second
 // aboutNeeds lists what has to be found out beside the pins: what was withheld and has to be given, what would be written over, the GPUs, the place to run.
 // The answers are advice: they never keep a run from counting as one that can be run again. Where a rerun is about to start, the place has to answer.
 func (r *Rerunner) aboutNeeds(run schema.Run, opts PreflightOptions) []Question {
-	questions := slices.Concat(aboutSecrets(run, opts), aboutOutputs(run, opts), aboutStart(run, opts))
+	questions := slices.Concat(aboutSecrets(run, opts), aboutOutputs(run, opts), r.aboutStart(run, opts))
 	if q, ask := r.aboutGPUs(run); ask {
 		questions = append(questions, q)
 	}
@@ -39,86 +38,86 @@ func told(a schema.Availability) Question {
 	return Question{Pin: a.Pin, Ref: a.Ref, Key: keyOf("told", a.Pin, string(a.State), a.How, a.Reason, a.Remedy), Ask: func(context.Context) schema.Availability { return a }}
 }
 
-// envFileCode is the code of the reason that names a variable which a file gave to the command, and fromFile what is said of it.
-const (
-	envFileCode = "env-file"
-	fromFile    = "the run had it from a file of variables"
-)
-
 // aboutSecrets asks for what was kept out of the record because it holds a secret.
 func aboutSecrets(run schema.Run, opts PreflightOptions) []Question {
 	var questions []Question
 	seen := map[string]bool{}
-	add := func(name string, ref schema.Text, what, remedy string) {
+	add := func(name string, ref schema.Text, reason, remedy, how string) {
 		if seen[name] {
 			return
 		}
 		seen[name] = true
-		a := schema.Availability{Pin: "secret:" + name, Ref: ref, State: schema.StateUnknown, Reason: what + " was withheld from the record because it holds a secret", Remedy: remedy}
-		if what == fromFile {
-			a.Reason = fromFile + ": its value is not in the record"
-		}
+		a := schema.Availability{Pin: "secret:" + name, Ref: ref, State: schema.StateUnknown, Reason: reason, Remedy: remedy}
 		if opts.Given[name] {
-			a.State, a.How, a.Reason, a.Remedy = schema.StateAvailable, "given", "", ""
+			how = "given"
+		}
+		if how != "" {
+			a.State, a.How, a.Reason, a.Remedy = schema.StateAvailable, how, "", ""
 		}
 		questions = append(questions, told(a))
 	}
+	const withheld = " was withheld from the record because it holds a secret"
+	for _, s := range withheldSecrets(run) {
+		add(s.name, s.ref, s.what+withheld, "give it to the rerun: "+secretFlag(s.name), "")
+	}
+	variables := unheldVariables(run)
+	if len(variables) == 0 {
+		return questions
+	}
+	p := preparedOf(run)
+	if run.Job == nil {
+		_ = chooseLauncher(&p, opts.On)
+	}
+	remedy, sees := "set it in the environment of the rerun, or give it with --env-file FILE; --without NAME runs it without", run.Job == nil
+	switch {
+	case run.Job != nil:
+		remedy = "a rerun of a job has it from where its spec says"
+	case p.InContainer():
+		remedy, sees = "a container sees none of this machine's variables: --env-file FILE; --without NAME runs it without", false
+	}
+	for _, v := range variables {
+		reason, how := "the run had it from "+v.from+": its value is not in the record", ""
+		switch {
+		case opts.Without[v.name]:
+			add(v.name, "", reason, "the rerun does without it, as asked for", "")
+			continue
+		case sees && opts.Here[v.name]:
+			how = "set in this environment"
+		}
+		add(v.name, "", reason, strings.Replace(remedy, "NAME", shownName(v.name), 1), how)
+	}
+	return questions
+}
+
+// withheldSecret is something that --secret gives to a rerun.
+type withheldSecret struct {
+	name string
+	ref  schema.Text
+	what string // for a sentence
+	job  bool   // the job spec, which a command does not have
+}
+
+// withheldSecrets lists them, as the record names them. What a rerun does without (the address of a remote, say) is not among them, and variables are given
+// otherwise: [unheldVariables].
+func withheldSecrets(run schema.Run) []withheldSecret {
+	var all []withheldSecret
 	for _, w := range run.Withheld {
-		switch what := map[string]string{"argument": "an argument", "param": "a param", "job-spec": "the job spec", "variable": "a variable"}[w.What]; {
-		case w.What == "variable":
-			add(w.Name, w.Subject, what, variableRemedy(run))
-		case what != "": // what a rerun does without is not asked for
-			add(w.Name, w.Subject, what, "give it to the rerun: "+secretFlag(w.Name))
+		if what := map[string]string{"argument": "an argument", "param": "a param", "job-spec": "the job spec"}[w.What]; what != "" {
+			all = append(all, withheldSecret{w.Name, w.Subject, what, w.What == "job-spec"})
 		}
 	}
 	for _, c := range run.Code {
 		for _, x := range c.Excluded {
 			if x.Why == schema.ExcludedSecret {
-				add(string(x.Path), x.Path, "a file of the code", "give it to the rerun: "+secretFlag(string(x.Path)))
+				all = append(all, withheldSecret{string(x.Path), x.Path, "a file of the code", false})
 			}
 		}
 	}
-	for _, reason := range slices.Concat(run.Reasons, run.Relaxed) {
-		if name, ok := strings.CutPrefix(string(reason.Subject), "env."); ok && reason.Code == envFileCode {
-			add(name, "", fromFile, variableRemedy(run))
-		}
-	}
-	for _, name := range withheldVariables(run) {
-		add(name, "", "a variable that can determine the result", variableRemedy(run))
-	}
-	return questions
+	return all
 }
 
-// withheldVariables names the variables that would have been recorded but for the secret in them.
-func withheldVariables(run schema.Run) []string {
-	names := map[string]bool{}
-	for _, e := range run.Environments {
-		for _, reason := range e.Reasons {
-			if reason.Code == "withheld" && reason.Subject != "" {
-				names[string(reason.Subject)] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
-func variableRemedy(run schema.Run) string {
-	if run.Launcher == "podman" || run.Launcher == "docker" {
-		return "a container sees none of this machine's variables: --env-file FILE"
-	}
-	return "set it in the environment of the rerun, or give it with --env-file FILE"
-}
-
-// secretFlag is how a secret is given; a name that a shell would read otherwise is quoted.
-func secretFlag(name string) string {
-	name = schema.Shorten(name, 200)
-	if strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./+,:", r))
-	}) {
-		name = strconv.Quote(name)
-	}
-	return "--secret " + name + "=@FILE"
-}
+// secretFlag is how a secret is given.
+func secretFlag(name string) string { return "--secret " + shownName(name) + "=@FILE" }
 
 // aboutOutputs names the outputs that a rerun without settings would write over.
 func aboutOutputs(run schema.Run, opts PreflightOptions) []Question {
@@ -261,16 +260,18 @@ func (r *Rerunner) advise(found []schema.Availability) {
 
 // asking gives what a preflight has to know of the rerun that is about to start.
 func (p *Prepared) asking(req Request, found *moves) PreflightOptions {
-	opts := PreflightOptions{At: req.At, Deep: req.Deep, Relocate: req.Relocate, Given: map[string]bool{}, Outputs: true, On: p.Launcher, moves: found}
+	opts := PreflightOptions{At: req.At, Deep: req.Deep, Relocate: req.Relocate, Given: map[string]bool{}, Without: map[string]bool{}, Here: namesOf(p.Environ), Outputs: true, On: p.Launcher, moves: found}
 	for name := range req.Secrets {
 		opts.Given[name] = true
 	}
 	for name := range req.Env {
 		opts.Given[name] = true
 	}
-	for _, kv := range p.ownEnviron() {
-		name, _, _ := strings.Cut(kv, "=")
+	for name := range p.Vars {
 		opts.Given[name] = true
+	}
+	for _, name := range req.Without {
+		opts.Without[name] = true
 	}
 	return opts
 }

@@ -117,7 +117,7 @@ func TestSecretsAreAskedFor(t *testing.T) {
 	run.Environments = []schema.Environment{{Reasons: []schema.Reason{{Code: "withheld", Subject: "AWS_SESSION_TOKEN"}, {Code: "other", Subject: "X"}}}}
 	found := r.Preflight(t.Context(), run, PreflightOptions{Given: map[string]bool{"HF_TOKEN": true}})
 	for pin, want := range map[string]string{"secret:token": "unknown give it to the rerun: --secret token=@FILE", "secret:my key.pem": `unknown give it to the rerun: --secret "my key.pem"=@FILE`,
-		"secret:job": "unknown give it to the rerun: --secret job=@FILE", "secret:HF_TOKEN": "available ", "secret:AWS_SESSION_TOKEN": "unknown set it in the environment of the rerun, or give it with --env-file FILE"} {
+		"secret:job": "unknown give it to the rerun: --secret job=@FILE", "secret:HF_TOKEN": "available ", "secret:AWS_SESSION_TOKEN": "unknown set it in the environment of the rerun, or give it with --env-file FILE; --without AWS_SESSION_TOKEN runs it without"} {
 		if a := row(found, pin); string(a.State)+" "+a.Remedy != want || !a.Advisory {
 			t.Errorf("%s: %+v", pin, a)
 		}

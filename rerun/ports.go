@@ -47,6 +47,8 @@ type PlannedJob interface {
 	Submitted(ctx context.Context, launched schema.Launched, follow bool) (stop func(), err error)
 	// Refused says that it was never started.
 	Refused(ctx context.Context, cause error)
+	// Unsure says that nobody knows whether it was started. It stays planned.
+	Unsure(ctx context.Context, cause error)
 }
 
 // Collecting writes down what became of a job that a scheduler ran: what ran, where, and how it ended. Implemented by recorder/collect, adapted by cmd/runpin.
@@ -121,6 +123,7 @@ type Prepared struct {
 	// something in it, nil where it is the recorded one. Spec gives it pinned, with the id of the new run.
 	Job     *schema.JobSpec
 	JobData []byte
+	Place   string // where it is about to be handed over, as the scheduler says it
 	Spec    func(id schema.RunID) ([]byte, error)
 
 	Env     []string // NAME=value of --env-file: for the command alone, never recorded

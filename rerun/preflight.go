@@ -17,6 +17,8 @@ type PreflightOptions struct {
 	Deep     bool
 	Relocate Relocations     // where things that moved are looked for first
 	Given    map[string]bool // names of what the record withheld and the user gives
+	Here     map[string]bool // names of the variables that a command on this machine finds set: [Rerunner.Here]
+	Without  map[string]bool // names of the variables that the rerun does without
 	Outputs  bool            // what the rerun would write over is settled
 	On       string          // where the rerun is about to start: it has to answer, where in a check it is advice alone; "" for a check
 

@@ -2,6 +2,7 @@ package rerun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -33,7 +34,11 @@ type Rerunner struct {
 	Determining func(environ, extra []string) map[string]schema.Text
 	// ReplaceRoot replaces a path, where it stands as a whole path or as the beginning of one.
 	ReplaceRoot func(text, old, new string) string
+	// ReadEngine finds what a command of a container engine (`podman run …`) says to the engine itself; nothing for any other command.
+	ReadEngine  func(argv []string) (EngineCommand, error)
 	Host        string
+	User        string // who asks
+	VerifyFlags string // what `runpin verify` must be told to reach the cluster that this was told of: " --context lab"; hints name it
 	// Process describes this process, and Alive says whether the process that another rerun described is still there; known is false where that cannot be
 	// found out from here. Nil: nobody else is taken to be there.
 	Process  func() schema.Lease
@@ -69,6 +74,7 @@ type Request struct {
 
 	Relocate  Relocations       // --relocate OLD=NEW: where what moved is looked for first
 	Env       map[string]string // --env-file FILE: further variables, by name
+	Without   []string          // --without NAME: variables of the original whose values are in no record and that the rerun does without
 	Overwrite bool              // --overwrite-outputs
 	GPUs      string            // --gpus: all, none, a number or device=ID,…; "" for what the original had
 }
@@ -93,11 +99,17 @@ func (r *Rerunner) Execute(ctx context.Context, req Request) (Result, error) {
 	if prepared.Job != nil {
 		return r.executeJob(ctx, req, prepared, result)
 	}
+	takeBack := takingBack(req.Dir)
 	if err := r.restore(ctx, req, &prepared); err != nil {
 		return result, err
 	}
+	written, begin := false, prepared.Written
+	prepared.Written = func(id schema.RunID) error { written = true; return begin(id) }
 	result.Run, _, err = r.Record.Record(ctx, prepared)
 	if err != nil {
+		if !written {
+			takeBack()
+		}
 		return result, err
 	}
 	if ctx.Err() != nil {
@@ -173,9 +185,7 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	if err := chooseLauncher(&p, req.On); err != nil {
 		return p, err
 	}
-	if err := p.takeSecrets(req.Secrets); err != nil {
-		return p, err
-	}
+	secretless := p.takeSecrets(req.Secrets)
 	if err := p.applySettings(req.Set); err != nil {
 		return p, err
 	}
@@ -189,10 +199,13 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	}
 	p.dropTrackerVariables(req.Overwrite)
 	p.Environ = r.environment(req.Environ, p.Vars, p.Env)
+	if err := errors.Join(secretless, p.takeVariables(req.Without, r.Warn)); err != nil {
+		return p, err // all that has to be given is named at once
+	}
 	if err := p.checkOutputs(req.Overwrite, nil); err != nil {
 		return p, err
 	}
-	return p, p.dropTrackerRuns(req.Overwrite)
+	return p, r.dropTrackerRuns(&p, req.Overwrite)
 }
 
 // preparedOf begins a rerun: everything as it was recorded.
@@ -285,11 +298,14 @@ func (r *Rerunner) needs(run schema.Run, p Prepared) map[string]bool {
 
 // SaveVerdict appends the verdict to the run that was compared.
 func (r *Rerunner) SaveVerdict(ctx context.Context, id schema.RunID, v *schema.Verdict) error {
-	at := r.Now()
-	v.At = at
-	doc := schema.Document{Schema: schema.SchemaV1, Kind: schema.KindObservation, ID: schema.NewDocumentID(at.Time()), Run: id, At: at,
-		Reporter: schema.Reporter{Kind: "collector", Host: r.Host}, Observation: &schema.Observation{Verdict: v}}
+	doc := r.document(schema.KindObservation, id)
+	v.At, doc.Observation = doc.At, &schema.Observation{Verdict: v}
 	return r.Saver.Save(ctx, schema.Report{Documents: []schema.Document{doc}})
+}
+
+func (r *Rerunner) document(kind schema.DocumentKind, id schema.RunID) schema.Document {
+	at := r.Now()
+	return schema.Document{Schema: schema.SchemaV1, Kind: kind, ID: schema.NewDocumentID(at.Time()), Run: id, At: at, Reporter: schema.Reporter{Kind: "collector", Host: r.Host}}
 }
 
 func (p *Prepared) hasDataset(name string) bool {

@@ -2,6 +2,7 @@ package rerun
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,7 +81,38 @@ func newWorld() (*world, *Rerunner) {
 				}
 			}
 			return found
-		}, Warn: func(string, ...any) {}, ReplaceRoot: func(text, old, new string) string { return strings.ReplaceAll(text, old, new) }}
+		}, Warn: func(string, ...any) {}, ReplaceRoot: func(text, old, new string) string { return strings.ReplaceAll(text, old, new) }, ReadEngine: podmanRun}
+}
+
+// podmanRun reads the few options that the tests use, as the recorder's reader does.
+func podmanRun(argv []string) (c EngineCommand, err error) {
+	if len(argv) < 3 || argv[0] != "podman" || argv[1] != "run" {
+		return c, nil
+	}
+	for i := 2; i < len(argv); i++ {
+		take := func(prefix string, to *[]EngineWord) bool {
+			text, ok := strings.CutPrefix(argv[i], prefix)
+			if !ok {
+				return false
+			}
+			text = strings.TrimPrefix(text, "=")
+			if text == "" {
+				i++
+				text = argv[i]
+			}
+			*to = append(*to, EngineWord{i, text})
+			return true
+		}
+		switch {
+		case take("--env-file", &c.EnvFiles), take("--env", &c.Variables), take("-ite", &c.Variables), take("-e", &c.Variables):
+		case argv[i] == "--odd":
+			return c, fmt.Errorf("the option --odd is not known")
+		case argv[i][0] != '-':
+			c.Image = i
+			return c, nil
+		}
+	}
+	return c, nil
 }
 
 const (

@@ -35,6 +35,9 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 	if err != nil {
 		return err
 	}
+	if err := r.checkEnvFiles(p, req.Overwrite); err != nil {
+		return err
+	}
 	if w.again {
 		if err := w.takeOver(p); err != nil {
 			return err
@@ -44,6 +47,9 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 		return err
 	}
 	if err := r.restoreCode(ctx, p); err != nil {
+		return err
+	}
+	if err := r.moveLinks(p, w); err != nil {
 		return err
 	}
 	if err := p.writeSecretFiles(w.dir); err != nil {
@@ -58,6 +64,9 @@ func (r *Rerunner) restore(ctx context.Context, req Request, p *Prepared) (err e
 		}
 	}
 	if err := p.makeWay(w.dir); err != nil {
+		return err
+	}
+	if err := r.checkEnvFiles(p, req.Overwrite); err != nil {
 		return err
 	}
 	p.linkInterpreter(w.dir)

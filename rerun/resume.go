@@ -14,12 +14,19 @@ import (
 const resumePatience = 5 * time.Second
 
 // Resume finds out what became of a run that was left running or whose follower was lost, and gives it as it is then: a job whose scheduler says that it has ended
-// is collected. An error of kind Unavailable says that the run has not ended, or that nobody could say.
+// is collected, and one that a rerun was killed over before it could name it is looked for first. An error of kind Unavailable says that the run has not ended, or that nobody could say.
 func (r *Rerunner) Resume(ctx context.Context, run schema.Run) (schema.Run, error) {
 	unfinished := func(hint, format string, args ...any) error {
 		return &schema.Error{Op: "rerun.resume", Kind: schema.Unavailable, Subject: "run " + run.ID.Short(), Err: fmt.Errorf(format, args...), Hint: hint}
 	}
-	again := "runpin verify " + run.ID.Short() + " looks at it again"
+	again := r.again(run.ID.Short()) + " again"
+	if run.Launched == nil && !run.Status.Ended() && run.Job != nil && run.RerunOf != "" {
+		found, err := r.found(ctx, run)
+		if err != nil {
+			return run, err
+		}
+		run = found
+	}
 	switch {
 	case run.Status.Ended():
 		return run, nil
@@ -55,8 +62,16 @@ func (r *Rerunner) Resume(ctx context.Context, run schema.Run) (schema.Run, erro
 	if err = errors.Join(err, collectErr); err != nil {
 		return run, err
 	}
+	if launched.Keep {
+		return collected, nil
+	}
 	if err := scheduler.Remove(quiet, launched); err != nil {
 		r.Warn("%s has ended and could not be removed: %v", describe(launched), err)
 	}
 	return collected, nil
+}
+
+// again says how a run is looked at later.
+func (r *Rerunner) again(id string) string {
+	return "runpin verify " + id + r.VerifyFlags + " looks at it"
 }

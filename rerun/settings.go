@@ -39,12 +39,7 @@ func (p *Prepared) applySetting(s Setting) (was string, err error) {
 		return &schema.Error{Op: "rerun.set", Kind: schema.Invalid, Subject: "--set " + s.Key, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	if name, ok := strings.CutPrefix(s.Key, "env."); ok {
-		was := string(p.Vars[name])
-		if p.Vars == nil {
-			p.Vars = map[string]schema.Text{}
-		}
-		p.Vars[name] = schema.Text(s.Value)
-		return was, nil
+		return p.setVariable(name, s.Value, refuse)
 	}
 	if flag, ok := strings.CutPrefix(s.Key, "arg."); ok {
 		return p.setArgument(flag, s.Value, refuse)
@@ -112,23 +107,16 @@ func (p *Prepared) setPlaceholder(place, value string) (was string, isParam bool
 // takeSecrets asks for everything that was withheld: arguments and params by name, files of the code by path.
 func (p *Prepared) takeSecrets(given map[string]string) error {
 	needed := map[string]bool{}
-	for _, w := range p.Withheld {
-		if w.What == "argument" || w.What == "param" {
-			needed[w.Name] = true
-		}
-	}
-	for _, c := range p.Code {
-		for _, x := range c.Excluded {
-			if x.Why == schema.ExcludedSecret {
-				needed[string(x.Path)] = true
-			}
+	for _, s := range withheldSecrets(p.Of) {
+		if !s.job {
+			needed[s.name] = true
 		}
 	}
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(needed)) {
 		value, ok := given[name]
 		if !ok {
-			missing = append(missing, "--secret "+name+"=@FILE")
+			missing = append(missing, secretFlag(name))
 		}
 		p.Secrets[name] = value
 	}
@@ -191,7 +179,7 @@ func (r *Rerunner) takeEnvFile(p *Prepared, given map[string]string) error {
 			return refuse("set it: --set env."+name+"=V", "the variable can determine the result, so its value has to be in the record")
 		case jobspec.IsTrackerVariable(name):
 			return refuse("leave it out", "it names a run of a tracker, and a rerun begins one of its own")
-		case strings.HasPrefix(name, "RUNPIN_"):
+		case setsItself(name):
 			return refuse("leave it out", "runpin sets it itself")
 		}
 		p.Relaxed = append(p.Relaxed, schema.Reason{Code: envFileCode, Subject: schema.Text("env." + name), Text: "given by a file; its value is not recorded"})

@@ -27,13 +27,12 @@ func (p *Prepared) dropTrackerVariables(allowed bool) {
 
 // dropTrackerRuns keeps a command from going on with the run of a tracker that the original wrote to (DESIGN §3.10): the variables that `podman run -e` and the
 // like set are left out of what is started; an option that names such a run has to be set to another, because leaving it out could mean anything.
-func (p *Prepared) dropTrackerRuns(allowed bool) error {
+func (r *Rerunner) dropTrackerRuns(p *Prepared, allowed bool) error {
+	var engines map[int]bool
 	if p.startsContainerItself() {
-		if kept, dropped := withoutTrackerVariables(p.Template); len(dropped) > 0 {
-			p.Started = kept
-			for _, name := range dropped {
-				p.Relaxed = append(p.Relaxed, schema.Reason{Code: "tracker-run", Subject: schema.Text("env." + name), Text: "left out: it names the original's run of a tracker"})
-			}
+		var err error
+		if engines, err = r.dropEngineVariables(p, allowed); err != nil {
+			return err
 		}
 	}
 	for i, arg := range p.Of.CommandTemplate {
@@ -50,7 +49,7 @@ func (p *Prepared) dropTrackerRuns(allowed bool) error {
 		if inline {
 			_, is, _ = strings.Cut(is, "=")
 		}
-		if jobspec.IsTrackerVariable(flag) && len(p.Started) > 0 {
+		if engines[i] {
 			continue
 		}
 		if !isTrackerFlag(flag) || at == i && !inline || namesNothing(was) || is != was {
@@ -78,32 +77,4 @@ func namesNothing(value string) bool {
 		return true
 	}
 	return strings.HasPrefix(value, "-")
-}
-
-// withoutTrackerVariables takes -e NAME=V, --env NAME=V and --env=NAME=V out of a command of a container engine, where NAME is a tracker's. A bare NAME takes the
-// variable from the environment, which has none of them.
-func withoutTrackerVariables(argv []string) (kept, dropped []string) {
-	named := func(s string) (string, bool) {
-		name, _, ok := strings.Cut(s, "=")
-		return name, ok && jobspec.IsTrackerVariable(name)
-	}
-	for i := 0; i < len(argv); i++ {
-		if (argv[i] == "-e" || argv[i] == "--env") && i+1 < len(argv) {
-			if name, ok := named(argv[i+1]); ok {
-				dropped = append(dropped, name)
-				i++
-				continue
-			}
-		}
-		rest, inline := strings.CutPrefix(argv[i], "--env=")
-		if !inline {
-			rest, inline = strings.CutPrefix(argv[i], "-e=")
-		}
-		if name, ok := named(rest); inline && ok {
-			dropped = append(dropped, name)
-			continue
-		}
-		kept = append(kept, argv[i])
-	}
-	return kept, dropped
 }

@@ -1,7 +1,6 @@
 package rerun
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -44,13 +43,19 @@ func (j *judging) explain(v *schema.Verdict) string {
 	if wanted := j.wanted(); wanted != "" {
 		return wanted
 	}
+	if absent := j.absent(); absent != "" {
+		return absent
+	}
 	if len(known) > 0 {
 		return "what differs between the runs: " + firstOf(texts(known))
+	}
+	if added := j.added(); added != "" {
+		return added
 	}
 	suspicion := j.suspicion()
 	switch {
 	case v.SameInputs != nil && *v.SameInputs && len(unproven) == 0:
-		return "same inputs, different outputs: not deterministic, or it depends on what is not recorded: " + cmp.Or(suspicion, notRecorded)
+		return "same inputs, different outputs: not deterministic, or it depends on what is not recorded: " + j.unheldByBoth() + notRecorded + suspicionAlso(suspicion)
 	case suspicion != "":
 		return "nothing recorded is known to differ; " + suspicion
 	case len(unproven) > 0:
@@ -62,16 +67,28 @@ func (j *judging) explain(v *schema.Verdict) string {
 	}
 }
 
+func suspicionAlso(suspicion string) string {
+	if suspicion == "" {
+		return ""
+	}
+	return "; or else " + suspicion
+}
+
 // wanted says what the user changed: the first cause of whatever came of it.
 func (j *judging) wanted() string {
 	var all []string
+	added := lacking(j.new, j.old)
 	for _, r := range j.new.Relaxed {
 		switch r.Code {
 		case "set":
 			all = append(all, string(r.Subject)+" was "+r.Text)
 		case "moved-into-image", "moved-to-slurm", "gpus":
 			all = append(all, r.Text)
-		case "tracker-run", "env-file", "without", "overwrite-outputs":
+		case envFileCode: // what the original had, too, is no change
+			if name := strings.TrimPrefix(string(r.Subject), "env."); slices.ContainsFunc(added, func(v unheld) bool { return v.name == name }) {
+				all = append(all, string(r.Subject)+" was "+r.Text)
+			}
+		case "tracker-run", withoutCode, "overwrite-outputs":
 			all = append(all, string(r.Subject)+" was "+r.Text)
 		case "program-elsewhere":
 			all = append(all, string(r.Subject)+": "+r.Text)

@@ -220,7 +220,7 @@ func TestJudgeCauses(t *testing.T) {
 		"the program":    {environment(func(e *schema.Environment) { e.Interpreter.Version = "3.12.0" }), "interpreter version was 3.11.2 and is 3.12.0"},
 		"the node":       {environment(func(e *schema.Environment) { e.Node = "other" }), "; same inputs, different outputs: not deterministic, or it depends on what is not recorded: the time"},
 		"nothing":        {and(), "; same inputs, different outputs: not deterministic, or it depends on what is not recorded: the time"},
-		"existed before": {func(o, _ *schema.Run) { o.Outputs[0].Reasons = []schema.Reason{{Code: "existed-before", Text: "x"}} }, "not deterministic, or it depends on what is not recorded: output model existed before the original ran, which may have read it"},
+		"existed before": {func(o, _ *schema.Run) { o.Outputs[0].Reasons = []schema.Reason{{Code: "existed-before", Text: "x"}} }, "not deterministic, or it depends on what is not recorded: the time, random numbers without a seed, the network, a file that is no declared data set; or else output model existed before the original ran, which may have read it"},
 		"stdin": {func(o, _ *schema.Run) {
 			o.Reasons = []schema.Reason{{Code: "stdin-unrecorded", Text: "the command reads a file"}}
 		}, "of the original it is known that the command reads a file"},

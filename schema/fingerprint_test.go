@@ -76,7 +76,7 @@ var fieldClasses = func() map[string]bool {
 		Code.Script.Path Code.Script.Mode Code.Script.Blob.Kind Code.Script.Blob.Bytes Code.Excluded Code.Judge Code.Use Code.Origin Code.Reasons
 		Datasets.URI Datasets.Path Datasets.ImmutableURI Datasets.FileDigest Datasets.Bytes Datasets.Files Datasets.Manifest Datasets.Sidecar
 		Datasets.Use Datasets.Origin Datasets.Reasons
-		Job.Path Job.Blob Job.Pinned Job.Fields Command Launcher GPUs WorkDir.Typed WorkDir.Base WorkDir.Located DeclaredOutputs MetricsFile Tolerances Relaxed Reasons Recorder
+		Job.Path Job.Blob Job.Pinned Job.Fields Command Launcher LaunchPlace GPUs WorkDir.Typed WorkDir.Base WorkDir.Located DeclaredOutputs MetricsFile Tolerances Relaxed Reasons Recorder
 		Started Finished ExitCode Signal Why Environments Attempts Observations Launched Drift.Expected Drift.Found Drift.Text Drift.At
 		Outputs Metrics Fingerprint Verdict Keeps Releases Erased Lease RankLeases`) {
 		classes[path] = false

@@ -34,6 +34,7 @@ type Plan struct {
 	Command         []Text          `json:"command,omitempty"`          // argv as it was started
 	CommandTemplate []Text          `json:"command_template,omitempty"` // argv with {name} for params, data set paths and output paths
 	Launcher        string          `json:"launcher,omitempty"`         // local, podman, docker, kubernetes, slurm
+	LaunchPlace     string          `json:"launch_place,omitempty"`     // of a rerun's job: where it is about to be handed over, as Launched.Place says it
 	GPUs            string          `json:"gpus,omitempty"`             // what the container was given, as --gpus takes it; absent for nothing
 	WorkDir         *Path           `json:"workdir,omitempty"`          // of the command; Rel is relative to the code's root
 	Params          map[string]Text `json:"params,omitempty"`
@@ -123,7 +124,8 @@ type Lease struct {
 type Launched struct {
 	On    string `json:"on"`              // kubernetes, slurm
 	Job   string `json:"job"`             // as the scheduler calls it: "Job/train-9d2kx0pt", "4711"
-	Place string `json:"place,omitempty"` // namespace; cluster
+	Place string `json:"place,omitempty"` // namespace and server of a cluster, "ml@cluster.example.org"; name of a cluster
+	Keep  bool   `json:"keep,omitempty"`  // it is left where it is when it has ended
 	At    Time   `json:"at,omitzero"`     // set by the fold, from the document
 }
 

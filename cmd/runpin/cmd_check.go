@@ -40,10 +40,6 @@ check --all goes on where it was when it is begun again within an hour. With --s
 			if err := checkCheckFlags(c); err != nil {
 				return err
 			}
-			at, err := keyValues("at", c.StringSlice("at"))
-			if err != nil {
-				return err
-			}
 			moved, err := relocations(env, c)
 			if err != nil {
 				return err
@@ -53,9 +49,13 @@ check --all goes on where it was when it is begun again within an hour. With --s
 				return err
 			}
 			defer w.close()
+			at, err := w.readPlaces(c)
+			if err != nil {
+				return err
+			}
 			// Runs share commits and remotes: each is asked about once in the life of this command.
 			w.rerunner.Code = code.New(code.Options{Now: env.Now, Remember: true})
-			return runCheck(env, c, w, rerun.AuditOptions{PreflightOptions: rerun.PreflightOptions{At: at, Deep: c.Bool("deep"), Relocate: moved}, Jobs: c.Int("jobs")})
+			return runCheck(env, c, w, rerun.AuditOptions{PreflightOptions: rerun.PreflightOptions{At: at, Deep: c.Bool("deep"), Relocate: moved, Here: w.rerunner.Here(env.Environ())}, Jobs: c.Int("jobs")})
 		},
 	}
 }

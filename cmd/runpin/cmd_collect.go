@@ -23,8 +23,7 @@ It only gets, lists and watches pods. Exit code 14 when an image that ran is not
 
 ` + examples("runpin collect --namespace ml", "runpin collect --all-namespaces --watch"),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how the cluster is reached (default: $KUBECONFIG, ~/.kube/config, or the account of the pod)"},
-			&cli.StringFlag{Name: "context", Usage: "`NAME` of a context in the kubeconfig"},
+			kubeconfigFlag(), contextFlag(),
 			&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: "`NAMESPACE` of the pods (default: that of the context)"},
 			&cli.BoolFlag{Name: "all-namespaces", Aliases: []string{"A"}, Usage: "pods of every namespace"},
 			&cli.BoolFlag{Name: "watch", Usage: "go on until stopped"},

@@ -23,7 +23,7 @@ compares: identical is exit code 0, different 13, not comparable 16. When someth
 Your checkout and the original's outputs are never touched.
 Several runs (named, from stdin with -, or chosen with --project, --same-as, --parent, --since, --label) are each restored, run and judged, --jobs at a time, and
 reported on together; a rerun is not rerun unless it is named. --dry-run says step by step what --execute would do.
-It is refused where it would write over an output of the original that --set gives no other place, and never goes on with the original's run of a tracker.
+It is refused where it would lack a variable that the original had from --env-file or that was withheld as a secret (--without NAME runs it without), or write over an output of the original that --set gives no other place, and never goes on with the original's run of a tracker.
 With --as it writes a run that was recorded from a command in another form: what restores the code, guards the data sets by their digests and starts the command.
 
 ` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train",

@@ -68,6 +68,9 @@ func runRender(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	for _, r := range elsewhere {
 		env.say("note: %s is %s", r.Subject, r.Text)
 	}
+	if unheld := rerun.Unheld(run); unheld != "" {
+		env.say("note: %s", unheld)
+	}
 	var out bytes.Buffer
 	notes, err := render.Render(c.Context, &out, c.String("as"), run, w.store, opts)
 	if err != nil {

@@ -157,7 +157,7 @@ func (e *Env) showLaunched(run schema.Run) {
 	case l != nil:
 		e.field("launched", "%s, not known to have ended: runpin verify %s looks at it", launchedText(*l), run.ID.Short())
 	case run.Job != nil && run.RerunOf != "" && !run.Status.Ended():
-		e.field("launched", "%s", e.paint(e.Out, yellow, "it is not known whether it was: look for what carries "+string(run.ID)))
+		e.field("launched", "%s", e.paint(e.Out, yellow, "it is not known whether it was: runpin verify "+run.ID.Short()+" looks for what carries "+string(run.ID)))
 	}
 }
 

@@ -16,7 +16,8 @@ func verifyCommand(env *Env) *cli.Command {
 		Description: `Compares outputs bit for bit, directories file by file, and metrics as text or within a tolerance, and appends the verdict to the new run, with what
 differs between the two runs and could explain another result. How a metric or an output is compared was said when recording; --tolerance and --compare stand over it.
 Without --against the run is compared with the one that it is a rerun of. Exit code 0 for identical or equivalent, 13 different, 16 not comparable; 15 when one
-of the two has not ended yet.
+of the two has not ended yet. A rerun of a job that was left running, or killed before it could name its job, is looked for on its scheduler first:
+--context names the cluster.
 
 ` + examples("runpin verify latest", "runpin verify 5Q0M8C1A --against 9D2KX0PT --tolerance loss=1e-3", "runpin verify 5Q0M8C1A --against 9D2KX0PT --compare table=tolerance:1e-6"),
 		Flags: []cli.Flag{
@@ -24,6 +25,8 @@ of the two has not ended yet.
 			&cli.StringSliceFlag{Name: "tolerance", Usage: "accept a metric within: `METRIC=1e-3` or METRIC=1%, besides or instead of what was recorded"},
 			&cli.StringSliceFlag{Name: "compare", Usage: "how an output is compared: " + compareUsage},
 			&cli.BoolFlag{Name: "run-compare-commands", Usage: "run the commands that the records name to compare outputs, in the current directory"},
+			kubeconfigFlag(), contextFlag(),
+			&cli.StringFlag{Name: "namespace", Usage: "`NAME` of the namespace, where neither the record nor the job spec names one"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,20 +77,41 @@ func TestRerunOnSlurm(t *testing.T) {
 	}
 
 	// It is left alone, and judged later.
-	out, _ = do(0, "rerun", id, "--execute", "--detach")
-	left := lastID(out)
-	job = p.show(left).Launched.Job
-	judged := -1 // exit code 15 while it runs
-	for tries := 0; judged != 0 && tries < 120; tries++ {
-		if judged, _, said = p.run(s.Env, "", "verify", left); judged != 0 && judged != 15 {
-			break
+	judgedLater := func(left string) {
+		t.Helper()
+		judged, said := -1, "" // exit code 15 while it runs
+		for tries := 0; judged != 0 && tries < 120; tries++ {
+			if judged, _, said = p.run(s.Env, "", "verify", left); judged != 0 && judged != 15 {
+				break
+			}
+			time.Sleep(500 * time.Millisecond)
 		}
-		time.Sleep(500 * time.Millisecond)
+		if judged != 0 {
+			t.Fatalf("verify of run %s: exit code %d\n%s\n%s", left, judged, said, s.Logs())
+		}
+		if v := p.show(left).Verdict; v == nil || v.Result != schema.Identical {
+			t.Errorf("judged later: %+v", v)
+		}
 	}
-	if judged != 0 {
-		t.Fatalf("verify of job %s: exit code %d\n%s\n%s", job, judged, said, s.Logs())
+	out, _ = do(0, "rerun", id, "--execute", "--detach")
+	judgedLater(lastID(out))
+
+	// It is killed before it is told what its job is called.
+	real, err := exec.LookPath("sbatch")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if v := p.show(left).Verdict; v == nil || v.Result != schema.Identical {
-		t.Errorf("judged later: %+v", v)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "sbatch"), []byte("#!/bin/sh\n"+shellWords([]string{real})+" \"$@\" >/dev/null\nkill -9 $PPID\n"), 0o755); err != nil {
+		t.Fatal(err)
 	}
+	env := append(slices.Clone(s.Env), "PATH="+dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	if code, out, said := p.run(env, "", "rerun", id, "--execute"); code != -1 {
+		t.Fatalf("it was not killed: %d\n%s%s", code, out, said)
+	}
+	killed := lastID(p.must(0, "list", "-q", "--limit", "1"))
+	if got := p.show(killed); got.Status != schema.Planned || got.Launched != nil || got.LaunchPlace == "" || string(got.RerunOf) != id {
+		t.Fatalf("%s, %+v, %q, of %s", got.Status, got.Launched, got.LaunchPlace, got.RerunOf)
+	}
+	judgedLater(killed)
 }

@@ -30,10 +30,11 @@ func runDryRun(env *Env, c *cli.Context, w *wiring, runs []schema.Run, several b
 		if err != nil {
 			return err
 		}
-		req, err := executeRequest(env, c, run, dir)
+		req, err := executeRequest(env, c, w, run)
 		if err != nil {
 			return err
 		}
+		req.Dir = dir
 		foreseen, err := w.rerunner.Foresee(c.Context, req)
 		w.progress.clear()
 		if err != nil && !several {

@@ -29,10 +29,10 @@ func executeFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "detach", Usage: "leave it running; `runpin verify` judges it later"},
 		&cli.BoolFlag{Name: "keep-job", Usage: "leave the job where it is when it has ended"},
 		&cli.StringSliceFlag{Name: "env-file", Usage: "give the command the variables of `FILE` (lines NAME=value, or NAME for this environment's); their values are not recorded"},
+		&cli.StringSliceFlag{Name: "without", Usage: "run without the variable `NAME`, which the original had from a file of variables or which was withheld as a secret"},
 		&cli.BoolFlag{Name: "overwrite-outputs", Usage: "write over outputs of the original that have no other place"},
 		&cli.StringFlag{Name: "gpus", Usage: "give the container `GPUS`: all, none, a number or device=0,1 (default: what the original's was given)"},
-		&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how the cluster is reached (default: $KUBECONFIG, ~/.kube/config, or the account of the pod)"},
-		&cli.StringFlag{Name: "context", Usage: "`NAME` of a context in the kubeconfig"},
+		kubeconfigFlag(), contextFlag(),
 	}
 }
 
@@ -49,12 +49,15 @@ func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if c.Bool("detach") && isCommand(run) && !isDetached {
 		return runDetached(env, c, run)
 	}
-	dir, made, err := rerunDir(env, c, w, run, false)
+	req, err := executeRequest(env, c, w, run)
 	if err != nil {
 		return err
 	}
-	req, err := executeRequest(env, c, run, dir)
-	if err != nil {
+	if err := w.store.writable(c.Context); err != nil {
+		return err
+	}
+	var made bool
+	if req.Dir, made, err = rerunDir(env, c, w, run, false); err != nil {
 		return err
 	}
 	env.say("rerunning %s in %s", run.ID, req.Dir)
@@ -89,7 +92,7 @@ func runExecute(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 		fmt.Fprintln(env.Out, result.Run.ID)
 	}
 	if result.Verdict == nil {
-		env.say("%s runs on as %s; runpin verify %s looks at it", result.Run.ID.Short(), launchedText(*result.Run.Launched), result.Run.ID.Short())
+		env.say("%s runs on as %s; runpin verify %s%s looks at it", result.Run.ID.Short(), launchedText(*result.Run.Launched), result.Run.ID.Short(), clusterSettings(c))
 		return nil
 	}
 	return verdictStatus(*result.Verdict)
@@ -122,14 +125,15 @@ type rerunJSON struct {
 	State   string                `json:"state,omitempty"`
 }
 
-func executeRequest(env *Env, c *cli.Context, run schema.Run, dir string) (req rerun.Request, err error) {
-	req.Run, req.On, req.Dir, req.Deep, req.Environ = run, c.String("on"), dir, c.Bool("deep"), env.Environ()
+// executeRequest reads the flags. Dir is for the caller to choose: nothing is made for a command line that is refused.
+func executeRequest(env *Env, c *cli.Context, w *wiring, run schema.Run) (req rerun.Request, err error) {
+	req.Run, req.On, req.Deep, req.Environ = run, c.String("on"), c.Bool("deep"), env.Environ()
 	req.Copy = c.Bool("copy")
 	req.Name, req.Detach, req.Keep, req.Output = c.String("name"), c.Bool("detach"), c.Bool("keep-job"), lateWriter{env}
 	if req.Set, err = readSettings(c); err != nil {
 		return req, err
 	}
-	if req.At, err = keyValues("at", c.StringSlice("at")); err != nil {
+	if req.At, err = w.readPlaces(c); err != nil {
 		return req, err
 	}
 	if req.Secrets, err = readSecrets(c); err != nil {
@@ -168,8 +172,10 @@ func rerunDir(env *Env, c *cli.Context, w *wiring, run schema.Run, several bool)
 			env.say("removed %s that killed reruns left half restored", directories(n))
 		}
 	}
-	dir, err = os.MkdirTemp(base, strings.ToLower(run.ID.Short())+"-")
-	return dir, true, err
+	if dir, err = os.MkdirTemp(base, strings.ToLower(run.ID.Short())+"-"); err != nil {
+		return "", false, noDirectory(base, err)
+	}
+	return dir, true, nil
 }
 
 func directories(n int) string {
@@ -191,7 +197,11 @@ func cacheOfReruns(env *Env) string {
 func freshBase(env *Env) (string, error) {
 	base := cacheOfReruns(env)
 	if err := os.MkdirAll(base, 0o700); err != nil {
-		return "", &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
+		return "", noDirectory(base, err)
 	}
 	return base, nil
+}
+
+func noDirectory(base string, err error) error {
+	return &schema.Error{Op: "rerun.dir", Kind: schema.Unavailable, Subject: base, Err: err, Hint: "name another place: --workdir DIR"}
 }

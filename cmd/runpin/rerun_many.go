@@ -60,7 +60,10 @@ func runMany(env *Env, c *cli.Context, w *wiring, runs []schema.Run) error {
 		env.say("no runs match")
 		return nil
 	}
-	if _, err := executeRequest(env, c, runs[0], ""); err != nil { // a mistake in the command line is one for all
+	if _, err := executeRequest(env, c, w, runs[0]); err != nil { // a mistake in the command line is one for all
+		return err
+	}
+	if err := w.store.writable(c.Context); err != nil {
 		return err
 	}
 	m := &many{env: env, c: c, w: w}
@@ -137,13 +140,15 @@ func (m *many) one(i int) {
 		}
 		w.written = func(id schema.RunID) { o.id = id }
 		var req rerun.Request
-		if req, err = executeRequest(&env, m.c, o.of, dir); err == nil && req.Detach && isCommand(o.of) {
+		req, err = executeRequest(&env, m.c, w, o.of)
+		if req.Dir = dir; err == nil && req.Detach && isCommand(o.of) {
 			err = usageError("name it alone: runpin rerun "+o.of.ID.Short()+" --execute --detach", "a command of a list cannot be left running")
 		}
 		if err == nil {
 			m.say(i, "is looked at and restored into %s", dir)
 			o.Result, err = w.rerunner.Execute(m.c.Context, req)
 		}
+		o.Result.Dir = dir
 		tidy(m.c, o.Result, made, err)
 	}
 	if log, ok := env.Err.(*os.File); ok && o.log != "" {

@@ -28,6 +28,12 @@ func readNeeds(env *Env, c *cli.Context, req *rerun.Request) (err error) {
 	if req.Env, err = readEnvFiles(env, c.StringSlice("env-file")); err != nil {
 		return err
 	}
+	for _, name := range c.StringSlice("without") {
+		if name == "" || strings.Contains(name, "=") {
+			return usageError("name a variable: --without NAME", "--without %q is no name of a variable", name)
+		}
+		req.Without = append(req.Without, name)
+	}
 	req.Relocate, err = relocations(env, c)
 	return err
 }
@@ -68,13 +74,11 @@ func parseEnvFile(env *Env, file string, data []byte, given map[string]string) e
 			continue
 		}
 		name, value, ok := strings.Cut(line, "=")
-		switch {
-		case !utf8.ValidString(line), strings.ContainsRune(line, 0):
+		if !utf8.ValidString(line) || strings.ContainsRune(line, 0) {
 			return bad("it is not text")
-		case name == "":
-			return bad("it has no name")
-		case strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '*' || r == 0x7f }) || len(name) > 256:
-			return bad("what stands before the = is no name of a variable")
+		}
+		if err := rerun.CheckVariableName(name); err != nil {
+			return bad("%v", err)
 		}
 		if !ok {
 			if value, ok = lookupVariable(env, name); !ok {

@@ -19,7 +19,8 @@ func TestRerunInPodmanWithWhatItNeeds(t *testing.T) {
 	const key = "a0b1c2d3e4f5a6b7c8d9a0b1c2d3e4f5a6b7c8d9"
 	w.write("variables", "# of the tracker\nWANDB_API_KEY="+key+"\nPASSED\n")
 	w.env = append(w.env, "WANDB_RUN_ID=of-the-machine", "PASSED=from the machine")
-	started := w.record("--output", "env=out/env.txt", "--", "podman", "run", "--rm", "--tls-verify=false", "-e", "WANDB_RUN_ID=original", "-v", w.project+":/w", "-w", "/w", w.image, "sh", "env.sh")
+	started := w.record("--output", "env=out/env.txt", "--", "podman", "run", "--rm", "--tls-verify=false", "-ieWANDB_RUN_ID=original", "-v", w.project+":/w", "-w", "/w", w.image, "sh", "env.sh",
+		"-e", "A=the program's own")
 	inImage := w.record("--in", "podman", "--image", w.image, "--output", "env=out/env.txt", "--", "sh", "env.sh")
 	if got := w.read("project/out/env.txt"); got != "key none run none passed none\nfirst\n" {
 		t.Fatalf("the original saw %q", got)
@@ -33,8 +34,21 @@ func TestRerunInPodmanWithWhatItNeeds(t *testing.T) {
 		t.Error("a file of variables keeps a run from having a fingerprint")
 	}
 	_, stdout, _ := w.runpin("check", original)
-	if want := "secret:WANDB_API_KEY\tneeded\trecord\t\tthe run had it from a file of variables: its value is not in the record; a container sees none of this machine's variables: --env-file FILE"; !strings.Contains(stdout, want) {
+	if want := "secret:WANDB_API_KEY\tneeded\trecord\t\tthe run had it from a file of variables: its value is not in the record; a container sees none of this machine's variables: --env-file FILE; --without WANDB_API_KEY runs it without"; !strings.Contains(stdout, want) {
 		t.Errorf("a check does not ask for it:\n%s", stdout)
+	}
+
+	// Without the variables nothing starts, whatever this machine has; what is left out by name is what the verdict says.
+	code, _, said := w.runpin("rerun", original, "--execute")
+	for _, part := range []string{"PASSED (from a file of variables), WANDB_API_KEY (from a file of variables)", "give it: --env-file FILE", "--without PASSED --without WANDB_API_KEY"} {
+		if code != exitUsage || !strings.Contains(said, part) {
+			t.Errorf("without its variables it is rerun, or it is not said %q (exit code %d):\n%s", part, code, said)
+		}
+	}
+	w.env = append(w.env, "WANDB_API_KEY="+key)
+	code, _, said = w.runpin("rerun", original, "--execute", "--without", "WANDB_API_KEY", "--without", "PASSED")
+	if code != exitDifferent || !strings.Contains(said, "env.PASSED was left out, as asked for") || !strings.Contains(said, "relaxed: env.WANDB_API_KEY left out") || strings.Contains(said, "same inputs") {
+		t.Errorf("exit code %d:\n%s", code, said)
 	}
 
 	// The image moves: its old registry loses it, and the engine has no copy.
@@ -88,7 +102,7 @@ func TestRerunInPodmanWithWhatItNeeds(t *testing.T) {
 			t.Errorf("a dry run does not say %q, or says too much (exit code %d):\n%s", part, dry, said)
 		}
 	}
-	code, stdout, _ := w.runpin("check", inImage, "--relocate", relocate)
+	code, stdout, _ = w.runpin("check", inImage, "--relocate", relocate)
 	if code != 0 || !strings.Contains(stdout, "launcher:podman\tavailable\tprobed") || !strings.Contains(stdout, "found at "+second+"/ml/images/trainer") {
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}

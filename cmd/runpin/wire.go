@@ -42,6 +42,7 @@ type wiring struct {
 	images   *image.Resolver
 	progress *progress
 	location string
+	locate   func(uri string) error // refuses a place at which no data set can be looked for
 
 	// What a rerun is told on its way, each of which may be nil: that everything is in place, that its run is written down, that its command runs.
 	inPlace func() error
@@ -66,11 +67,12 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		foldWaiting(ctx, env, w.store, location)
 	}
 	reg := registry.New(registry.Options{Version: version, CacheDir: under(env.cacheDir(), "registry"), InsecureRegistries: insecure(c), Budget: registryBudget(env, c), PerHost: perRegistry(c), Now: env.Now})
-	images := image.New(image.Options{Registry: reg, Layers: true, Now: env.Now})
-	w.images = images
-	codes := code.New(code.Options{Now: env.Now})
 	options := dataset.Options{CacheDir: under(env.cacheDir(), "datasets"), Host: env.host(), Now: env.Now}
 	datasets := dataset.New(all.Backends(options))
+	images := image.New(image.Options{Registry: reg, Layers: true, Now: env.Now})
+	w.images = images
+	w.locate = func(uri string) error { _, _, err := datasets.Locate(uri); return err }
+	codes := code.New(code.Options{Now: env.Now})
 	machine := environment.New(environment.Options{Now: env.Now, CacheDir: under(env.cacheDir(), "environment")})
 	var fallback recorder.RunSaver
 	if dirs := fallbackSpools(env, location); dirs != nil {
@@ -85,7 +87,8 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 		Progress: w.progress, Warn: env.warn,
 	}
 	w.rerunner = &rerun.Rerunner{
-		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store, Scheduler: w.schedulers(c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, Host: env.host(),
+		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store,
+		Scheduler: w.schedulers(c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, ReadEngine: readEngine, Host: env.host(), User: env.user(), VerifyFlags: clusterSettings(c),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
 		Hardware: rerun.LookOnce(machine), Places: places{schedulers: w.schedulers(c)},
 	}

@@ -52,6 +52,24 @@ var schedulerKinds = map[string]func(w *wiring, c *cli.Context, images []schema.
 	},
 }
 
+func kubeconfigFlag() cli.Flag {
+	return &cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that says how the cluster is reached (default: $KUBECONFIG, ~/.kube/config, or the account of the pod)"}
+}
+
+func contextFlag() cli.Flag {
+	return &cli.StringFlag{Name: "context", Usage: "`NAME` of a context in the kubeconfig"}
+}
+
+// clusterSettings gives the flags that name the cluster, as another command takes them.
+func clusterSettings(c *cli.Context) (flags string) {
+	for _, name := range []string{"kubeconfig", "context"} {
+		if value := c.String(name); value != "" {
+			flags += " --" + name + " " + shellWords([]string{value})
+		}
+	}
+	return flags
+}
+
 // schedulers finds a scheduler when it is needed.
 func (w *wiring) schedulers(c *cli.Context) func(on string, images []schema.ImagePin) (launch.Batch, error) {
 	return func(on string, images []schema.ImagePin) (launch.Batch, error) {

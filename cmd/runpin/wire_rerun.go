@@ -23,7 +23,7 @@ func (r recording) request(p rerun.Prepared) recorder.Request {
 		Stdin: r.w.env.In, Stdout: r.w.env.Err, Stderr: r.w.env.Err, // stdout is the answer's: the new run's id
 		Rerun: &recorder.Given{Of: p.Of.ID, Images: p.Images, Code: p.Code, Datasets: p.Datasets, Outputs: p.Outputs, Metrics: p.Metrics, Root: p.Root,
 			WorkDir: p.WorkDir, Template: p.Template, Paths: p.Paths, Sources: p.Sources, Params: p.Params, Vars: p.Vars, Launcher: p.Launcher, Relaxed: p.Relaxed,
-			Withheld: p.Withheld, Secrets: p.Secrets, Tolerances: p.Tolerances, Env: p.Env, GPUs: p.GPUs, Started: p.Started, Job: p.Job, JobData: p.JobData, Spec: p.Spec}}
+			Withheld: p.Withheld, Secrets: p.Secrets, Tolerances: p.Tolerances, Env: p.Env, GPUs: p.GPUs, Started: p.Started, Job: p.Job, JobData: p.JobData, Place: p.Place, Spec: p.Spec}}
 	if p.InContainer() {
 		req.In = p.Launcher
 	}
@@ -127,6 +127,7 @@ func (p plannedJob) Spec() []byte     { return p.Pinned }
 func (p plannedJob) Refused(ctx context.Context, cause error) {
 	p.Unsubmitted(ctx, cause)
 }
+func (p plannedJob) Unsure(ctx context.Context, cause error) { p.MaybeSubmitted(ctx, cause) }
 
 // jobCollecting lets recorder/collect serve rerun: what `finish --pod` and `finish --slurm` do.
 type jobCollecting struct{ w *wiring }

@@ -49,8 +49,8 @@ _runpin() {
   "note") words="" ;;
   "diff") words="--exit-code --json" ;;
   "check") words="--all --project --since --status --fresh --summary --jobs --deep --at --relocate --insecure-registry --json" ;;
-  "rerun") words="--execute --output --no-stamp --resubmit --name --set --at --relocate --secret --insecure-registry --json --on --workdir --dry-run --jobs --fail-fast --rm --tolerance --compare --deep --copy --detach --keep-job --env-file --overwrite-outputs --gpus --kubeconfig --context --project --same-as --parent --since --label --as --init-image --git-secret --volume --namespace --image-pull-secret --node-selector" ;;
-  "verify") words="--against --tolerance --compare --run-compare-commands --json" ;;
+  "rerun") words="--execute --output --no-stamp --resubmit --name --set --at --relocate --secret --insecure-registry --json --on --workdir --dry-run --jobs --fail-fast --rm --tolerance --compare --deep --copy --detach --keep-job --env-file --without --overwrite-outputs --gpus --kubeconfig --context --project --same-as --parent --since --label --as --init-image --git-secret --volume --namespace --image-pull-secret --node-selector" ;;
+  "verify") words="--against --tolerance --compare --run-compare-commands --kubeconfig --context --namespace --json" ;;
   "pin") words="--output --check --diff --lock --locked --platform --shape --field --any-image --verify --allow-unpinned --jobs --insecure-registry --json" ;;
   "lint") words="--preset --rule --require --fail-on --format --offline --field --any-image --jobs --insecure-registry --json" ;;
   "import") words="mlflow --json" ;;

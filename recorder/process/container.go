@@ -16,15 +16,16 @@ func ContainerCommand(argv []string) (engine string, imageIndex int, ok bool) {
 	return c.Engine, c.Image, true
 }
 
-// Container is a command that runs an image: the engine, the index in argv of the image, and the values of -e and --env as they are given
-// (NAME=value, or NAME to pass the variable on), with their indices.
+// Container is a command that runs an image: the engine, the index in argv of the image, the values of -e and --env as they are given
+// (NAME=value, or NAME to pass the variable on), and the paths of --env-file, with their indices.
 type Container struct {
 	Engine    string
 	Image     int
 	Variables []ContainerVariable
+	EnvFiles  []ContainerVariable
 }
 
-// ContainerVariable is one -e or --env. Index is that of the argument that holds it; Text is NAME or NAME=value.
+// ContainerVariable is one -e or --env. Index is that of the argument that holds it; Text is NAME or NAME=value; of an --env-file, its path.
 type ContainerVariable struct {
 	Index int
 	Text  string
@@ -73,6 +74,8 @@ func ReadContainerCommand(argv []string) (Container, error) {
 		switch option {
 		case "e", "env":
 			c.Variables = append(c.Variables, ContainerVariable{at, value})
+		case "env-file":
+			c.EnvFiles = append(c.EnvFiles, ContainerVariable{at, value})
 		case "rootfs":
 			return fmt.Errorf("--rootfs runs a directory, not an image")
 		case "help":

@@ -147,3 +147,10 @@ func requirePart(t *testing.T, part string) {
 	}
 	t.Skipf("%s is missing", part)
 }
+
+func TestContainerVariables(t *testing.T) {
+	c, err := ReadContainerCommand(strings.Fields("sudo podman run -eA=b -ite C=d --env-file x.env --env=E --env-file=y.env img -e F=g --env-file z.env"))
+	if err != nil || !slices.Equal(c.Variables, []ContainerVariable{{3, "A=b"}, {5, "C=d"}, {8, "E"}}) || !slices.Equal(c.EnvFiles, []ContainerVariable{{7, "x.env"}, {9, "y.env"}}) || c.Image != 10 {
+		t.Errorf("%+v %v", c, err)
+	}
+}

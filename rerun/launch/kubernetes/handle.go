@@ -15,7 +15,8 @@ import (
 type handle struct {
 	run       schema.RunID
 	namespace string
-	host      string // of the cluster
+	host      string // of the cluster, and the path of the API server there: several clusters can stand behind one host
+	vague     bool   // host may be that of another cluster
 	objects   []named
 }
 

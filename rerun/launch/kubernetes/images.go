@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,11 +10,70 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// expected is what the pods of a job may run: the digests that stand in the job as the cluster has it.
+// expected is what the pods of a job may run: the digests that stand in the job, as it was submitted where that is known.
 type expected struct {
 	pins  []schema.ImagePin
 	same  map[string]bool            // keys of others that were found to be the pinned image
 	named map[string][]schema.Digest // by the name of a container
+}
+
+// expects gives what a job may run that the cluster shows as object. Where this process submitted it, what it sent counts; else the pins of the run do: a container of the job that runs none
+// of them, while one of them stands nowhere in the job, has taken its place.
+func (l *Launcher) expects(run schema.RunID, object map[string]any) *expected {
+	if sent, ok := l.sent.Load(run); ok {
+		x := *sent.(*expected)
+		x.same = map[string]bool{}
+		return &x
+	}
+	x := expect(object, l.options.Images)
+	var missing []schema.Digest
+	there := byDigest(object)
+	for _, pin := range x.pins {
+		d := pin.Pullable()
+		if d == "" || pin.Local || slices.ContainsFunc(slices.Collect(maps.Values(there)), func(text string) bool { ok, _ := x.allows([]schema.Digest{d}, digestOf(text), true); return ok }) {
+			continue
+		}
+		missing = append(missing, d)
+	}
+	if len(missing) == 0 {
+		return x
+	}
+	for _, name := range containers(object, 0) {
+		ours := slices.DeleteFunc(slices.Clone(x.named[name]), func(d schema.Digest) bool { return !x.pinned(d) })
+		if len(ours) < len(x.named[name]) || len(ours) == 0 {
+			x.named[name] = append(ours, missing...)
+		}
+	}
+	return x
+}
+
+// pinned reports whether a pin of the run names the digest.
+func (x *expected) pinned(d schema.Digest) bool {
+	return slices.ContainsFunc(x.pins, func(p schema.ImagePin) bool {
+		return d == p.IndexDigest || d == p.PlatformDigest || d == p.ConfigDigest
+	})
+}
+
+// containers gives the names of what has an image in an object.
+func containers(v any, depth int) (names []string) {
+	if depth > 64 {
+		return nil
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		name, _ := v["name"].(string)
+		if image, _ := v["image"].(string); name != "" && image != "" {
+			names = append(names, name)
+		}
+		for _, inner := range v {
+			names = append(names, containers(inner, depth+1)...)
+		}
+	case []any:
+		for _, inner := range v {
+			names = append(names, containers(inner, depth+1)...)
+		}
+	}
+	return names
 }
 
 // digestOf gives the digest at the end of a reference, or "".
@@ -92,12 +152,18 @@ func (x *expected) check(p *pod) (wrong *other, doubt string) {
 	}{{p.Spec.Inits, p.Status.Inits}, {p.Spec.Containers, p.Status.Containers}} {
 		for _, t := range group.told {
 			pinned := x.named[t.Name]
+			runs, byManifest := imageID(t.ImageID)
+			if len(pinned) == 0 && t.Name == p.main() && runs != "" && len(x.pins) > 0 && !x.pinned(runs) { // what the pod is there for, and no image of the run
+				doubt = t.Name
+			}
 			for _, c := range group.asked {
 				if d := digestOf(c.Image); c.Name == t.Name && d != "" && len(pinned) == 0 {
 					pinned = []schema.Digest{d}
 				}
 			}
-			runs, byManifest := imageID(t.ImageID)
+			if len(pinned) > 0 && runs == "" && t.State.Terminated != nil { // it ran, and nobody says what
+				doubt = t.Name
+			}
 			if len(pinned) == 0 || runs == "" {
 				continue
 			}

@@ -61,6 +61,7 @@ type Launcher struct {
 	mu        sync.Mutex // of warn
 	resources sync.Map   // GroupVersion → []metav1.APIResource
 	warned    sync.Map   // what the server warned of
+	sent      sync.Map   // RunID → *expected: what was submitted here
 }
 
 var _ launch.Batch = (*Launcher)(nil)
@@ -199,13 +200,16 @@ func (l *Launcher) unknownKind(kind apischema.GroupVersionKind) error {
 
 var errNoAPI = errors.New("its answer is not one of a Kubernetes API server")
 
-// hostOf gives the host of a server's URL, and nothing that may be a credential.
+// maxHost bounds what stands for a cluster in a message or a record.
+const maxHost = 400
+
+// hostOf gives the host and the path of a server's URL, and no user, query or fragment: those may hold a credential.
 func hostOf(server string) string {
 	if !strings.Contains(server, "://") {
 		server = "https://" + server
 	}
 	if u, err := url.Parse(server); err == nil && u.Host != "" {
-		return clean(u.Host, 253)
+		return clean(strings.TrimRight(u.Host+u.EscapedPath(), "/"), maxHost)
 	}
 	return "unknown"
 }

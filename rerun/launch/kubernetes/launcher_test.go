@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -177,5 +178,50 @@ func TestServerWarnings(t *testing.T) {
 	submit(t, l, jobSpec("name: train"))
 	if !n.has(`unknown field "spec.backofLimit"`) {
 		t.Errorf("%q", n.all)
+	}
+}
+
+// Several clusters stand behind one host, and tell each other's jobs from their own. What an earlier version wrote names the host alone.
+func TestClustersBehindOneHost(t *testing.T) {
+	one, two := newCluster(t), newCluster(t)
+	gate := http.NewServeMux()
+	gate.Handle("/k8s/clusters/one/", http.StripPrefix("/k8s/clusters/one", one))
+	gate.Handle("/k8s/clusters/two/", http.StripPrefix("/k8s/clusters/two", two))
+	server := httptest.NewServer(gate)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	behind := func(path string) *Launcher {
+		l, err := New(&rest.Config{Host: server.URL + path, BearerToken: "sesame-open-wide", QPS: 1000, Burst: 1000}, "ml", Options{Patience: 2 * time.Second, Settle: 2 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	first, second := behind("/k8s/clusters/one/"), behind("/k8s/clusters/two")
+	job := submit(t, first, jobSpec("name: train"))
+	host := strings.TrimPrefix(server.URL, "http://")
+	if got := hostOf("https://ann:hunter22@api.example.org:6443/k8s/a%20b/?token=sesame#sesame"); got != "api.example.org:6443/k8s/a%20b" {
+		t.Errorf("%q", got)
+	}
+	if want := "ml@" + host + "/k8s/clusters/one"; job.Place != want {
+		t.Errorf("%q, want %q", job.Place, want)
+	}
+	_, err := second.Wait(t.Context(), job, nil)
+	wantError(t, err, schema.Invalid, "/k8s/clusters/one, and this is "+host+"/k8s/clusters/two")
+	wantError(t, second.Stop(t.Context(), job), schema.Invalid)
+	wantError(t, second.Remove(t.Context(), job), schema.Invalid)
+	if _, _, err := second.Find(t.Context(), spec(jobSpec("name: train")), job.Place); schema.KindOf(err) != schema.Invalid || !strings.Contains(schema.HintOf(err), "--context") {
+		t.Errorf("%v", err)
+	}
+	old := job
+	old.Place = "ml@" + host
+	_, err = second.Wait(t.Context(), old, nil)
+	wantError(t, err, schema.Invalid, "does not tell from others there")
+	one.change("jobs", "train", condition("Complete", "True", ""))
+	if _, err := first.Wait(t.Context(), old, nil); err != nil {
+		t.Error(err)
+	}
+	if err := first.Remove(t.Context(), old); err != nil || len(one.names("jobs")) > 0 {
+		t.Errorf("%v, left %v", err, one.names("jobs"))
 	}
 }

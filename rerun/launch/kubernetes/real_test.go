@@ -42,7 +42,7 @@ func TestRealCluster(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	again, ok, err := l.Find(t.Context(), text)
+	again, ok, err := l.Find(t.Context(), text, "")
 	if err != nil || !ok || !strings.HasPrefix(again.Job, "Job/runpin-test-") {
 		t.Errorf("%+v %v %v", again, ok, err)
 	}

@@ -15,14 +15,23 @@ import (
 	"github.com/runpin/runpin/schema"
 )
 
-// handle reads a handle of this cluster.
+const otherCluster = "name the cluster with --context, or its kubeconfig with --kubeconfig"
+
+// handle reads a handle of this cluster. One of an earlier version has no path; nothing follows then from an object that is not here.
 func (l *Launcher) handle(job schema.Launched) (handle, error) {
 	h, err := parseHandle(job)
-	if err == nil && h.host != l.host {
-		err = &schema.Error{Op: op, Kind: schema.Invalid, Subject: h.objects[0].String(), Err: fmt.Errorf("was handed to cluster %s, and this is %s", clean(h.host, 253), l.host),
-			Hint: "name the cluster with --context"}
+	if err != nil || h.host == l.host {
+		return h, err
 	}
-	return h, err
+	if host, _, hasPath := strings.Cut(l.host, "/"); hasPath && h.host == host {
+		h.vague = true
+		return h, nil
+	}
+	return h, h.elsewhere(fmt.Errorf("was handed to cluster %s, and this is %s", clean(h.host, maxHost), l.host))
+}
+
+func (h handle) elsewhere(err error) error {
+	return &schema.Error{Op: op, Kind: schema.Invalid, Subject: h.objects[0].String(), Err: err, Hint: otherCluster}
 }
 
 // look gives an object of a run, or nil when it is gone: also when its name belongs to something else by now, or the cluster no longer has its kind.

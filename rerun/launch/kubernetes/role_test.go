@@ -49,7 +49,7 @@ func TestExampleRole(t *testing.T) {
 	if job, err = l.Submit(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := l.Find(t.Context(), text); err != nil {
+	if _, _, err := l.Find(t.Context(), text, ""); err != nil {
 		t.Error(err)
 	}
 	if err := l.Stop(t.Context(), job); err != nil {

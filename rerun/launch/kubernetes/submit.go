@@ -60,6 +60,7 @@ func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launche
 			all = append(all, m)
 		}
 	}
+	l.sent.Store(p.run, expect(p.objects[p.job].Object, l.options.Images))
 	h := handle{run: p.run, namespace: p.namespace, host: l.host, objects: []named{job.what}}
 	for _, m := range all {
 		h.objects = append(h.objects, m.what)
@@ -111,7 +112,7 @@ func (l *Launcher) create(outer context.Context, p *plan, at dynamic.ResourceInt
 	switch {
 	case err == nil && got.GetUID() != "" && objectName.MatchString(got.GetName()) && (m.what.name == "" || m.what.name == got.GetName()):
 		m.what.name, m.uid = got.GetName(), got.GetUID()
-		return m, nil
+		return m, l.unchanged(outer, p, m, o, got)
 	case err == nil:
 		err = errNoAPI
 	}
@@ -120,7 +121,11 @@ func (l *Launcher) create(outer context.Context, p *plan, at dynamic.ResourceInt
 		have, again := l.one(outer, at, m.what.name)
 		switch {
 		case again != nil:
-			return made{}, l.failed(outer, what, again)
+			err = l.failed(outer, what, again)
+			if job { // it may be the run's own, of a request whose answer was lost
+				err = l.maybe(p, r, err)
+			}
+			return made{}, err
 		case !same(have.Object, o.Object):
 		case have.GetAnnotations()[stamp] == string(p.run): // an earlier request of this run made it, whose answer was lost
 			m.uid = have.GetUID()
@@ -137,7 +142,7 @@ func (l *Launcher) create(outer context.Context, p *plan, at dynamic.ResourceInt
 	if !unsure {
 		return made{}, err
 	}
-	return made{}, l.unsure(outer, p, at, r, err)
+	return made{}, l.unsure(outer, p, at, r, err, job)
 }
 
 func with(have map[string]string, run string) map[string]string {
@@ -151,27 +156,50 @@ func with(have map[string]string, run string) map[string]string {
 }
 
 // unsure removes what a request may have created although its answer was lost, and says how to look for it where that cannot be known.
-func (l *Launcher) unsure(ctx context.Context, p *plan, at dynamic.ResourceInterface, r resource, cause error) error {
+func (l *Launcher) unsure(ctx context.Context, p *plan, at dynamic.ResourceInterface, r resource, cause error, job bool) error {
 	ctx, cancel := l.afterwards(ctx)
 	defer cancel()
-	look := fmt.Sprintf("whether %s of the run was created is not known; look with `kubectl -n %s get %s -l %s=%s`", r.Resource, p.namespace, r.GroupResource(), stamp, p.run)
+	unknown := func() error {
+		if job {
+			return l.maybe(p, r, cause)
+		}
+		return annotate(cause, fmt.Sprintf("whether %s of the run was created is not known; %s", r.Resource, p.look(r)))
+	}
 	list, err := at.List(ctx, metav1.ListOptions{LabelSelector: stamp + "=" + string(p.run)})
 	if err != nil {
-		return annotate(cause, look)
+		return unknown()
 	}
+	known := false
 	for i := range list.Items {
 		o := &list.Items[i]
 		if o.GetAnnotations()[stamp] != string(p.run) {
 			continue
 		}
+		known = true
 		if err := l.remove(ctx, at, o.GetName(), o.GetUID(), metav1.DeletePropagationBackground); err != nil {
-			return annotate(cause, look)
+			return unknown()
 		}
 	}
-	if len(list.Items) > 0 {
+	if known {
 		return cause
 	}
-	return annotate(cause, look)
+	return unknown()
+}
+
+// look says how what was created of a kind is found by hand.
+func (p *plan) look(r resource) string {
+	return fmt.Sprintf("look with `kubectl -n %s get %s -l %s=%s`", p.namespace, r.GroupResource(), stamp, p.run)
+}
+
+// maybe says of a failure that there may be a job all the same.
+func (l *Launcher) maybe(p *plan, r resource, cause error) error {
+	var e *schema.Error
+	if !errors.As(cause, &e) {
+		return cause
+	}
+	c := *e
+	c.Err = fmt.Errorf("%w; %w: %s", e.Err, launch.ErrUnsure, p.look(r))
+	return &c
 }
 
 // afterwards gives a context for cleaning up after something was interrupted.
@@ -204,41 +232,6 @@ func annotate(err error, more string) error {
 	c := *e
 	c.Err = fmt.Errorf("%w; %s", e.Err, more)
 	return &c
-}
-
-// Find gives what an earlier Submit of the spec created for its run, where that did not live to say so. ok is false when there is no job of it.
-func (l *Launcher) Find(ctx context.Context, spec launch.Spec) (job schema.Launched, ok bool, err error) {
-	p, err := l.read(spec)
-	if err != nil {
-		return schema.Launched{}, false, err
-	}
-	h := handle{run: p.run, namespace: p.namespace, host: l.host}
-	asked := map[string]bool{}
-	order := p.order()
-	for k := len(order) - 1; k >= 0; k-- { // the job first
-		kind := p.objects[order[k]].GroupVersionKind()
-		r, err := l.find(ctx, kind)
-		if err != nil {
-			return schema.Launched{}, false, err
-		}
-		if !r.namespaced || asked[kind.String()] {
-			continue
-		}
-		asked[kind.String()] = true
-		list, err := l.list(ctx, l.dynamic.Resource(r.GroupVersionResource).Namespace(p.namespace), metav1.ListOptions{LabelSelector: stamp + "=" + string(p.run)})
-		if err != nil {
-			return schema.Launched{}, false, l.failed(ctx, "list "+r.Resource, err)
-		}
-		for _, o := range list.objects {
-			if o.GetAnnotations()[stamp] == string(p.run) && objectName.MatchString(o.GetName()) {
-				h.objects = append(h.objects, named{kind, o.GetName()})
-			}
-		}
-		if len(h.objects) == 0 {
-			return schema.Launched{}, false, nil
-		}
-	}
-	return h.launched(), true, nil
 }
 
 // same reports whether an object that is there says everything that is wanted, beside its metadata. The cluster may have added defaults, but not data.

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,7 +30,7 @@ func TestSubmitAndRemove(t *testing.T) {
 	if posts := c.requests("POST"); len(posts) != 2 || !strings.Contains(posts[0], "configmaps") || !strings.Contains(posts[1], "fieldManager=runpin") {
 		t.Errorf("%q", posts)
 	}
-	if again, ok, err := l.Find(t.Context(), spec(settings+jobSpec("generateName: train-"))); err != nil || !ok || again != job {
+	if again, ok, err := l.Find(t.Context(), spec(settings+jobSpec("generateName: train-")), job.Place); err != nil || !ok || again != job {
 		t.Errorf("%+v %v %v", again, ok, err)
 	}
 	for range 2 {
@@ -40,7 +41,7 @@ func TestSubmitAndRemove(t *testing.T) {
 	if left := append(c.names("jobs"), c.names("configmaps")...); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
-	if _, ok, err := l.Find(t.Context(), spec(jobSpec("name: train"))); err != nil || ok {
+	if _, ok, err := l.Find(t.Context(), spec(jobSpec("name: train")), ""); err != nil || ok {
 		t.Error(ok, err)
 	}
 	if len(c.requests("PROPAGATION Background")) != 2 {
@@ -93,7 +94,7 @@ func TestSubmitRefused(t *testing.T) {
 		"forbidden":     {answer("POST", "/jobs", 403, "Forbidden"), "", schema.Unavailable, "does not let this account create Job train in namespace ml"},
 		"invalid":       {answer("POST", "/jobs", 422, "Invalid"), "", schema.Invalid, "as the test asked"},
 		"too many":      {answer("POST", "/jobs", 429, "TooManyRequests"), "", schema.Unavailable, "does not create"},
-		"broken":        {answer("POST", "/jobs", 500, "InternalError"), "", schema.Unavailable, "whether jobs of the run was created is not known"},
+		"broken":        {answer("POST", "/jobs", 500, "InternalError"), "", schema.Unavailable, "there may be a job all the same: look with `kubectl -n ml get jobs.batch -l runpin.dev/run="},
 		"garbage":       {func(w http.ResponseWriter, r *http.Request) bool { fmt.Fprint(w, "<html>"); return true }, "", schema.Unavailable, "not one of a Kubernetes API server"},
 		"no discovery":  {answer("GET", "/apis/batch/v1", 503, "ServiceUnavailable"), "", schema.Unavailable, "does not say what batch/v1 has"},
 		"typed":         {nil, strings.Replace(jobSpec("name: train"), "backoffLimit", "backofLimit", 1), schema.Invalid, "unknown field"},
@@ -110,6 +111,9 @@ func TestSubmitRefused(t *testing.T) {
 			}
 			_, err := l.Submit(t.Context(), spec(tc.text))
 			wantError(t, err, tc.kind, tc.says)
+			if errors.Is(err, launch.ErrUnsure) != (name == "broken") {
+				t.Errorf("whether a job may run: %v", err)
+			}
 			if left := append(c.names("jobs"), c.names("configmaps")...); len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
@@ -131,6 +135,9 @@ func TestSubmitAnswerLost(t *testing.T) {
 		}
 		_, err := l.Submit(t.Context(), spec(settings+jobSpec(name)))
 		wantError(t, err, schema.Unavailable, "does not create Job train")
+		if errors.Is(err, launch.ErrUnsure) {
+			t.Errorf("the job was found and removed: %v", err)
+		}
 		if len(c.requests("DELETE /apis/batch/v1/namespaces/ml/jobs/train")) != 1 || len(c.names("jobs"))+len(c.names("configmaps")) > 0 {
 			t.Errorf("left: %v; %q", c.names("jobs"), c.requests("DELETE"))
 		}
@@ -202,6 +209,9 @@ func TestSubmitInterrupted(t *testing.T) {
 	}
 	_, err := l.Submit(ctx, spec(settings+jobSpec("name: train")))
 	wantError(t, err, schema.Interrupted)
+	if !errors.Is(err, launch.ErrUnsure) {
+		t.Errorf("the request may still be carried out: %v", err)
+	}
 	if len(c.names("configmaps")) > 0 {
 		t.Error("a ConfigMap is left")
 	}

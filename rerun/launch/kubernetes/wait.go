@@ -178,7 +178,7 @@ func (f *following) job(n news) error {
 	if o != nil {
 		f.seen = true
 		if f.expected == nil {
-			f.expected = expect(o.Object, f.l.options.Images)
+			f.expected = f.l.expects(f.h.run, o.Object)
 		}
 		if s := f.row.read(o.Object); s.ended || !f.state.ended {
 			f.state = s
@@ -187,6 +187,9 @@ func (f *following) job(n news) error {
 	}
 	if f.state.ended || o != nil && !n.deleted || o == nil && !n.listed {
 		return nil
+	}
+	if f.h.vague && !f.seen {
+		return f.h.elsewhere(fmt.Errorf("was handed to a cluster behind %s that its record does not tell from others there, and %s has no such job", clean(f.h.host, maxHost), f.l.host))
 	}
 	return &schema.Error{Op: op, Kind: schema.Gone, Subject: f.h.objects[0].String(), Err: fmt.Errorf("is no longer in namespace %s, and nobody saw it end", f.h.namespace),
 		Hint: "somebody deleted it, or its ttlSecondsAfterFinished did; `runpin finish` can end the run"}

@@ -60,6 +60,7 @@ func Batch(t *testing.T, h BatchHarness) {
 		{"the end of the context leaves the job", batchTest.detach},
 		{"stop", batchTest.stop},
 		{"remove", batchTest.remove},
+		{"find", batchTest.find},
 		{"handles of others", batchTest.handles},
 		{"a job that is gone", batchTest.gone},
 		{"refused", batchTest.refused},
@@ -236,6 +237,44 @@ func (b batchTest) remove() {
 	}
 	if err := l.Stop(b.context(), job); err != nil {
 		b.t.Error(err)
+	}
+}
+
+// What a submitter made that was killed then is found by another process, while it runs and after its end, at its place and nowhere else.
+func (b batchTest) find() {
+	spec := b.Spec(b.t, Work{Output: "x\n", Hold: true, Code: 4})
+	place, err := b.New(b.t).Place(b.context(), spec)
+	if err != nil || place == "" {
+		b.t.Fatalf("%q %v", place, err)
+	}
+	if _, ok, err := b.New(b.t).Find(b.context(), spec, place); ok || err != nil {
+		b.t.Errorf("before there is one: %v %v", ok, err)
+	}
+	l, job := b.submit(spec)
+	if job.Place != place {
+		b.t.Errorf("it is at %q, and was to be at %q", job.Place, place)
+	}
+	wantFound := func(when string) {
+		b.t.Helper()
+		for _, at := range []string{place, ""} {
+			if found, ok, err := b.New(b.t).Find(b.context(), spec, at); !ok || err != nil || found != job {
+				b.t.Errorf("%s: %+v %v %v, want %+v", when, found, ok, err, job)
+			}
+		}
+	}
+	wantFound("while it runs")
+	_, ok, err := b.New(b.t).Find(b.context(), spec, place+"-2")
+	b.want(err, schema.Invalid)
+	if _, other, err := b.New(b.t).Find(b.context(), b.Spec(b.t, Work{}), place); ok || other || err != nil {
+		b.t.Errorf("found elsewhere: %v, of another run: %v %v", ok, other, err)
+	}
+	b.Release(b.t, spec)
+	if outcome, err := l.Wait(b.context(), job, io.Discard); err != nil || outcome.Exit.Code != 4 {
+		b.t.Errorf("%+v %v", outcome, err)
+	}
+	wantFound("after its end")
+	if _, ok, err := b.New(b.t).Find(b.context(), launch.Spec{Name: spec.Name, Run: spec.Run, Data: nil}, place); err != nil && schema.KindOf(err) != schema.Unavailable || err == nil && !ok {
+		b.t.Errorf("without its text: %v %v", ok, err)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // Submit hands the script to sbatch, which gets it byte for byte but for --wait. When sbatch leaves it open whether there is a job, the job is looked for by its
 // comment. An error is of kind Invalid where Slurm refuses the script, Unavailable where it cannot be reached, Interrupted when ctx ended; then nothing runs, or the
-// error names what may.
+// error holds [launch.ErrUnsure].
 func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launched, error) {
 	p, err := l.plan(spec)
 	if err != nil {
@@ -49,7 +49,7 @@ func (l *Launcher) Submit(ctx context.Context, spec launch.Spec) (schema.Launche
 		p.args = append(p.args, "--comment="+comment)
 	}
 	job, err := l.sbatch(ctx, shown(spec.Name), token, request{args: p.args, stdin: bytes.NewReader(p.data), env: l.inherited()})
-	if err != nil && made && !errors.Is(err, errMaybe) { // a job would run elsewhere without it
+	if err != nil && made && !errors.Is(err, launch.ErrUnsure) { // a job would run elsewhere without it
 		_ = os.Remove(p.dir)
 	}
 	return job, err
@@ -98,7 +98,7 @@ func (l *Launcher) sbatch(ctx context.Context, subject, token string, r request)
 			err = fmt.Errorf("sbatch gave no job id: %q", schema.Shorten(plain(strings.TrimSpace(out)), 100))
 		}
 		if id, err = l.find(context.WithoutCancel(ctx), token, err); err != nil {
-			if ctx.Err() != nil && errors.Is(err, errMaybe) {
+			if ctx.Err() != nil && errors.Is(err, launch.ErrUnsure) {
 				return schema.Launched{}, fail(schema.Interrupted, subject, err, "")
 			}
 			return schema.Launched{}, l.unavailable(ctx, subject, err)
@@ -109,12 +109,10 @@ func (l *Launcher) sbatch(ctx context.Context, subject, token string, r request)
 		return job, nil
 	}
 	if _, err := l.ask(context.WithoutCancel(ctx), patience, "scancel", id); err != nil {
-		return schema.Launched{}, fail(schema.Interrupted, subject, fmt.Errorf("%w: job %s could not be cancelled: %w", errMaybe, id, err), "scancel "+id)
+		return schema.Launched{}, fail(schema.Interrupted, subject, fmt.Errorf("%w: job %s could not be cancelled: %w", launch.ErrUnsure, id, err), "scancel "+id)
 	}
 	return schema.Launched{}, fail(schema.Interrupted, subject, ctx.Err(), "")
 }
-
-var errMaybe = errors.New("there may be a job all the same")
 
 // find looks for a job by its comment after sbatch did not say whether there is one. The error is the given one, with what is known.
 func (l *Launcher) find(ctx context.Context, token string, cause error) (string, error) {
@@ -123,7 +121,7 @@ func (l *Launcher) find(ctx context.Context, token string, cause error) (string,
 		return "", cause
 	}
 	if token == "" {
-		return "", fmt.Errorf("%w; %w: squeue --me", cause, errMaybe)
+		return "", fmt.Errorf("%w; %w: squeue --me", cause, launch.ErrUnsure)
 	}
 	for try := range 3 {
 		if try > 0 {
@@ -143,7 +141,7 @@ func (l *Launcher) find(ctx context.Context, token string, cause error) (string,
 		return "", cause
 	}
 	run, _, _ := strings.Cut(strings.TrimPrefix(token, "runpin.dev/run="), " ")
-	return "", fmt.Errorf("%w; %w, whose comment names %s: squeue --me -o '%%i %%k'", cause, errMaybe, run)
+	return "", fmt.Errorf("%w; %w, whose comment names %s: squeue --me -o '%%i %%k'", cause, launch.ErrUnsure, run)
 }
 
 func firstField(s string) string {
