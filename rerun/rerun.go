@@ -165,9 +165,6 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	if len(run.CommandTemplate) == 0 {
 		return refuse(schema.Gone, "", "its record has no command")
 	}
-	if run.Status == schema.Planned || run.Status == schema.Running {
-		r.Warn("run %s is still %s: there may be nothing to compare with", run.ID.Short(), run.Status)
-	}
 	p := preparedOf(run)
 	if err := req.Tolerances.Check(run); err != nil {
 		return p, err
