@@ -262,7 +262,7 @@ func (r *Rerunner) advise(found []schema.Availability) {
 
 // asking gives what a preflight has to know of the rerun that is about to start.
 func (p *Prepared) asking(req Request, found *moves) PreflightOptions {
-	opts := PreflightOptions{At: req.At, Deep: req.Deep, Relocate: req.Relocate, Given: map[string]bool{}, Outputs: true, On: p.Launcher, compared: req.Tolerances, moves: found}
+	opts := PreflightOptions{At: req.At, Deep: req.Deep, Relocate: req.Relocate, Given: map[string]bool{}, Outputs: true, On: p.Launcher, moves: found}
 	for name := range req.Secrets {
 		opts.Given[name] = true
 	}

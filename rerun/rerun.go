@@ -121,7 +121,9 @@ func (r *Rerunner) establish(ctx context.Context, req *Request) (Prepared, []sch
 		}
 	}
 	elsewhere := &moves{}
-	found := r.Preflight(ctx, req.Run, p.asking(*req, elsewhere))
+	asking := p.asking(*req, elsewhere)
+	asking.compared = req.Tolerances
+	found := r.Preflight(ctx, req.Run, asking)
 	if ctx.Err() != nil {
 		return p, found, interrupted()
 	}
