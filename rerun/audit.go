@@ -15,6 +15,7 @@ import (
 // AuditOptions say how a history is looked at.
 type AuditOptions struct {
 	PreflightOptions
+	Ended   bool     // leave out runs that did not come to their end, and count them: see DidNotEnd
 	Jobs    int      // questions that are asked at the same time; 32 when 0
 	Journal *Journal // what an interrupted audit found out, and where this one leaves what it does; nil for none
 }
@@ -25,14 +26,17 @@ type Audited struct {
 	Name     string
 	Pins     []schema.Availability
 	InTheWay []schema.Availability // those of Pins that keep it from being run again
+	ToGive   []schema.Availability // those of Pins that a rerun is refused without until the user gives them
 }
 
 // CanRerun is the answer for one run.
 type CanRerun string
 
-// The answers. No beats unknown: what is lost stays lost, whatever else there is to find out.
+// The answers. Yes is said of what a rerun would start as it stands, where the place to run answers. No beats unknown: what is lost stays lost, whatever else there is to find
+// out; and both beat needs.
 const (
 	RerunYes     CanRerun = "yes"
+	RerunNeeds   CanRerun = "needs" // nothing is lost, and something has to be given: a secret, another place for an output
 	RerunNo      CanRerun = "no"
 	RerunUnknown CanRerun = "unknown"
 )
@@ -40,6 +44,9 @@ const (
 // Answer says whether the run can be run again.
 func (a Audited) Answer() CanRerun {
 	answer := RerunYes
+	if len(a.ToGive) > 0 {
+		answer = RerunNeeds
+	}
 	for _, pin := range a.InTheWay {
 		if pin.State != schema.StateUnknown {
 			return RerunNo
@@ -53,6 +60,8 @@ func (a Audited) Answer() CanRerun {
 type Tally struct {
 	Asked int // pins that were asked about, each once however many runs have it
 	Known int // what the journal of an interrupted audit answered
+
+	DidNotEnd int // runs that were left out because they did not come to their end
 }
 
 // inTheWay picks from what was found what keeps a run from being run again as it was; optional are the pins that it runs without.
@@ -114,7 +123,11 @@ func (r *Rerunner) Audit(ctx context.Context, runs iter.Seq2[schema.Run, error],
 				failures = append(failures, err)
 				continue
 			}
-			soon := auditedSoon{run: run.ID, name: run.Name, optional: r.Optional(run)}
+			if opts.Ended && DidNotEnd(run) {
+				a.leaveOut()
+				continue
+			}
+			soon := auditedSoon{run: run.ID, name: run.Name, optional: r.Optional(run), refused: refusedWithout(run)}
 			for _, q := range r.Questions(run, opts.PreflightOptions) {
 				soon.questions = append(soon.questions, asked{q.Pin, q.Ref, a.ask(q)})
 			}
@@ -154,6 +167,7 @@ type auditedSoon struct {
 	run       schema.RunID
 	name      string
 	optional  map[string]bool
+	refused   func(pin string) bool
 	questions []asked
 }
 
@@ -180,7 +194,7 @@ func (s auditedSoon) wait(ctx context.Context) (Audited, error) {
 		}
 		out.Pins = append(out.Pins, Question{Pin: q.pin, Ref: q.ref}.Answered(q.answer.found))
 	}
-	out.InTheWay = inTheWay(out.Pins, s.optional)
+	out.InTheWay, out.ToGive = inTheWay(out.Pins, s.optional), toGive(out.Pins, s.refused)
 	return out, nil
 }
 
@@ -190,6 +204,7 @@ type audit struct {
 	r     *Rerunner
 	opts  AuditOptions
 	slots chan struct{}
+	slow  slowHosts
 
 	mu      sync.Mutex
 	groups  map[string]chan struct{}
@@ -239,6 +254,12 @@ func (a *audit) tally() Tally {
 	return a.counts
 }
 
+func (a *audit) leaveOut() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counts.DidNotEnd++
+}
+
 // ask gives the place where the answer will be, and has the question asked unless it was before.
 func (a *audit) ask(q Question) *answer {
 	a.mu.Lock()
@@ -271,7 +292,7 @@ func (a *audit) ask(q Question) *answer {
 				return
 			}
 		}
-		found := q.Ask(a.ctx)
+		found := a.r.putQuestion(a.ctx, q, &a.slow)
 		if a.ctx.Err() != nil {
 			return // what was cut short is no answer
 		}

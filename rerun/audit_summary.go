@@ -13,9 +13,11 @@ import (
 // Summary is what became of a history: how many runs can still be run again, and what the others lost.
 type Summary struct {
 	Runs       int
-	Rerunnable int
+	Rerunnable int // as they stand
+	Needs      int // with something that the user gives
 	Lost       int // something that they need is gone or changed
 	Unknown    int // nothing is lost as far as is known, and something could not be found out
+	DidNotEnd  int // not among Runs: left out, for there is nothing to compare a rerun with
 
 	losses map[loss]int
 	causes map[causeKey]*Cause
@@ -33,11 +35,12 @@ type loss struct {
 	state schema.State
 }
 
-// Cause is one reason why runs cannot be run again, with the pins that it is true of.
+// Cause is one reason why runs cannot be run again, or not without something that the user gives, with the pins that it is true of.
 type Cause struct {
 	Kind     string         `json:"kind"`
 	State    schema.State   `json:"state"`
-	Reason   string         `json:"reason"` // where the pins' reasons differ in digests and names alone, these are left out
+	Needed   bool           `json:"needed,omitempty"` // nothing is lost: it has to be given to the rerun
+	Reason   string         `json:"reason"`           // where the pins' reasons differ in digests and names alone, these are left out
 	Remedy   string         `json:"remedy,omitempty"`
 	Runs     int            `json:"runs"`
 	Pins     []LostPin      `json:"pins"`                // those of most runs first
@@ -61,6 +64,7 @@ type LostPin struct {
 type causeKey struct {
 	kind   string
 	state  schema.State
+	needed string // the whole name of what has to be given
 	reason string
 }
 
@@ -81,6 +85,12 @@ func (s *Summary) Add(a Audited) {
 	switch a.Answer() {
 	case RerunYes:
 		s.Rerunnable++
+	case RerunNeeds:
+		s.Needs++
+		for _, row := range a.ToGive {
+			kind, _, _ := strings.Cut(row.Pin, ":")
+			s.cause(causeKey{kind, row.State, row.Pin, general(row.Reason, row)}).add(a.Run, row)
+		}
 	case RerunNo:
 		s.Lost++
 	case RerunUnknown:
@@ -93,14 +103,17 @@ func (s *Summary) Add(a Audited) {
 			counted[l] = true
 			s.losses[l]++
 		}
-		key := causeKey{kind, pin.State, general(pin.Reason, pin)}
-		c := s.causes[key]
-		if c == nil {
-			c = &Cause{Kind: kind, State: pin.State, pins: map[lostPin]*LostPin{}}
-			s.causes[key] = c
-		}
-		c.add(a.Run, pin)
+		s.cause(causeKey{kind, pin.State, "", general(pin.Reason, pin)}).add(a.Run, pin)
 	}
+}
+
+func (s *Summary) cause(key causeKey) *Cause {
+	c := s.causes[key]
+	if c == nil {
+		c = &Cause{Kind: key.kind, State: key.state, Needed: key.needed != "", pins: map[lostPin]*LostPin{}}
+		s.causes[key] = c
+	}
+	return c
 }
 
 func (c *Cause) add(run schema.RunID, a schema.Availability) {
@@ -141,7 +154,7 @@ func (s *Summary) Losses() []Loss {
 	return out
 }
 
-var kindOrder = []string{"image", "code", "dataset", "job", "command"}
+var kindOrder = []string{"image", "code", "dataset", "job", "command", "secret", "output", "tracker", "start"}
 
 func placeOf(kind string) int {
 	if i := slices.Index(kindOrder, kind); i >= 0 {
@@ -154,13 +167,19 @@ func stateOrder(s schema.State) int {
 	return slices.Index([]schema.State{schema.StateGone, schema.StateChanged, schema.StateUnknown}, s)
 }
 
-// Causes lists why runs cannot be run again, that of most runs first.
+// Causes lists why runs cannot be run again, that of most runs first; behind them what has to be given.
 func (s *Summary) Causes() []Cause {
 	out := make([]Cause, 0, len(s.causes))
 	for key, c := range s.causes {
 		out = append(out, c.told(key.reason))
 	}
 	slices.SortFunc(out, func(a, b Cause) int {
+		if a.Needed != b.Needed {
+			if b.Needed {
+				return -1
+			}
+			return 1
+		}
 		if a.Runs != b.Runs {
 			return b.Runs - a.Runs
 		}
@@ -220,8 +239,12 @@ func general(sentence string, a schema.Availability) string {
 
 // Sentence says it all in one.
 func (s *Summary) Sentence() string {
+	left := ""
+	if s.DidNotEnd > 0 {
+		left = "; " + Thousands(s.DidNotEnd) + " more did not end"
+	}
 	if s.Runs == 0 {
-		return "there are no runs to check"
+		return "there are no runs to check" + left
 	}
 	first := fmt.Sprintf("of %s %s can be run again today", count(s.Runs, "run"), Thousands(s.Rerunnable))
 	switch {
@@ -233,6 +256,9 @@ func (s *Summary) Sentence() string {
 		first = fmt.Sprintf("all %s can be run again today", count(s.Runs, "run"))
 	}
 	parts := []string{first}
+	if s.Needs > 0 {
+		parts = append(parts, Thousands(s.Needs)+" can with something that you give")
+	}
 	unknown := false
 	for _, l := range s.Losses() {
 		what, known := map[string]string{"image": "their image", "code": "their code", "dataset": "a data set", "job": "their job spec"}[l.Kind]
@@ -253,7 +279,7 @@ func (s *Summary) Sentence() string {
 	if unknown && s.Unknown > 0 {
 		parts = append(parts, "of "+Thousands(s.Unknown)+" it could not be found out")
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, "; ") + left
 }
 
 func count(n int, one string) string {

@@ -136,6 +136,40 @@ func TestAuditPastAServerThatHangs(t *testing.T) {
 	}
 }
 
+// Who waits is told for whom, once for each server, by a check of one run and of many; what is read on this machine shows its own progress.
+func TestWhoIsWaitedForIsSaid(t *testing.T) {
+	for name, check := range map[string]func(r *Rerunner) error{
+		"one": func(r *Rerunner) error { r.Preflight(t.Context(), inContainer(0, 1), PreflightOptions{}); return nil },
+		"many": func(r *Rerunner) error {
+			_, err := r.Audit(t.Context(), manyRuns(6, 3), AuditOptions{}, func(Audited) error { return nil })
+			return err
+		},
+	} {
+		c, r := newCounted()
+		said := make(chan struct{})
+		var once sync.Once
+		var told []string
+		c.image = func(context.Context, schema.ImagePin) schema.Availability {
+			<-said // for ever, if nothing is said
+			return schema.Availability{State: schema.StateAvailable}
+		}
+		r.patience = time.Millisecond
+		r.Warn = func(format string, args ...any) {
+			told = append(told, fmt.Sprintf(format, args...))
+			once.Do(func() { close(said) })
+		}
+		if err := check(r); err != nil || len(told) != 1 || told[0] != "still waiting for h, which was asked about image:image" {
+			t.Errorf("%s: %v %q", name, err, told)
+		}
+	}
+	c, r := newCounted()
+	c.image = func(context.Context, schema.ImagePin) schema.Availability {
+		return schema.Availability{State: schema.StateAvailable}
+	}
+	r.Warn = func(format string, args ...any) { t.Errorf("of an answer that came: "+format, args...) }
+	r.Preflight(t.Context(), inContainer(0, 1), PreflightOptions{})
+}
+
 func TestAuditFaults(t *testing.T) {
 	_, r := newCounted()
 	lost := &schema.Error{Kind: schema.NotFound, Subject: "x"}

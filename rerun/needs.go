@@ -20,7 +20,7 @@ const probeTime = 15 * time.Second
 // whether there is something to compare with.
 // The answers are advice: they never keep a run from counting as one that can be run again. Where a rerun is about to start, the place has to answer.
 func (r *Rerunner) aboutNeeds(run schema.Run, opts PreflightOptions) []Question {
-	questions := append(aboutSecrets(run, opts), aboutOutputs(run, opts)...)
+	questions := slices.Concat(aboutSecrets(run, opts), aboutOutputs(run, opts), r.aboutStart(run, opts))
 	if q, ask := r.aboutGPUs(run); ask {
 		questions = append(questions, q)
 	}
@@ -132,6 +132,9 @@ func aboutOutputs(run schema.Run, opts PreflightOptions) []Question {
 	p := preparedOf(run)
 	if run.Job == nil {
 		_ = chooseLauncher(&p, opts.On)
+	}
+	if isJob(run) && run.Launcher == "slurm" && len(p.Outputs) == 0 {
+		p.Outputs = run.Outputs // named when it was finished
 	}
 	for _, t := range p.endangered() {
 		remedy := t.remedy(p.places(nil))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/runpin/runpin/schema"
 )
@@ -52,17 +53,60 @@ func (q Question) Answered(a schema.Availability) schema.Availability {
 
 // Preflight asks, for everything that the run needs and all at once, whether it can still be had. It writes nothing. The order is that of [Rerunner.Questions].
 func (r *Rerunner) Preflight(ctx context.Context, run schema.Run, opts PreflightOptions) []schema.Availability {
-	return ask(ctx, r.Questions(run, opts))
-}
-
-func ask(ctx context.Context, questions []Question) []schema.Availability {
+	questions := r.Questions(run, opts)
 	found := make([]schema.Availability, len(questions))
 	var wg sync.WaitGroup
+	var slow slowHosts
 	for i, q := range questions {
-		wg.Go(func() { found[i] = q.Answered(q.Ask(ctx)) })
+		wg.Go(func() { found[i] = q.Answered(r.putQuestion(ctx, q, &slow)) })
 	}
 	wg.Wait()
 	return found
+}
+
+// slowHosts notes which servers the user has been told of.
+type slowHosts struct {
+	mu   sync.Mutex
+	told map[string]bool
+}
+
+// patience is how long a server may take to answer before the user is told whom everything waits for.
+const patience = 10 * time.Second
+
+// putQuestion asks, and says once for each server that it has not answered for long. What is read on this machine takes its time and shows its own progress.
+func (r *Rerunner) putQuestion(ctx context.Context, q Question, slow *slowHosts) schema.Availability {
+	if q.Host == "" {
+		return q.Ask(ctx)
+	}
+	after := r.patience
+	if after == 0 {
+		after = patience
+	}
+	over := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		late := time.NewTimer(after)
+		defer late.Stop()
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		case <-late.C:
+		}
+		slow.mu.Lock()
+		defer slow.mu.Unlock()
+		if !slow.told[q.Host] {
+			if slow.told == nil {
+				slow.told = map[string]bool{}
+			}
+			slow.told[q.Host] = true
+			r.Warn("still waiting for %s, which was asked about %s", schema.Shorten(q.Host, 200), schema.Shorten(q.Pin, 200))
+		}
+	})
+	defer watch.Wait() // nobody is told anything once the answer is there
+	defer close(over)
+	return q.Ask(ctx)
 }
 
 // Blocking joins an error for each pin that cannot be used; needed, when not nil, limits it to those pins.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/rerun/launch"
@@ -48,6 +49,8 @@ type Rerunner struct {
 	// Hardware and Places are asked about what the record cannot tell; without them nobody is.
 	Hardware Hardware
 	Places   Places
+
+	patience time.Duration // before it is said which server does not answer; 10 s when 0
 }
 
 // Request says what to run again, and where the user wants it otherwise. Each relaxation ends up in the record of the new run.

@@ -13,7 +13,7 @@ const (
 )
 
 // Availability is the state of one thing that a rerun needs, now. Pin is "image:NAME", "code:NAME" or "dataset:NAME", or beside the pins "job" (the recorded
-// spec), "launcher:WHERE", "secret:NAME", "output:NAME", "gpu"; How says what was done to find out ("head-manifest", "stat-match", "hashed", "object-present",
+// spec), "launcher:WHERE", "secret:NAME", "output:NAME", "tracker:ARGUMENT", "start", "gpu"; How says what was done to find out ("head-manifest", "stat-match", "hashed", "object-present",
 // "ls-remote", "bundle"); Reason and Remedy are one sentence each. What is advisory does not keep a run from being run again; its result may differ.
 type Availability struct {
 	Pin    string `json:"pin"`

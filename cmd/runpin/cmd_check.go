@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/runpin/runpin/recorder/code"
@@ -12,10 +14,10 @@ func checkCommand(env *Env) *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "can a run, or a whole history, still be run again?", ArgsUsage: "<run>...",
 		Description: `Asks for every pin whether it can still be had, and how that was found out. Nothing is changed and nothing is started.
-Behind the pins stands what a rerun needs beside them (secrets, outputs, GPUs, the place to run), as advice.
+Behind the pins stands what a rerun needs beside them (secrets, outputs, GPUs, the place to run), as advice; what a rerun would be refused without is "needed".
 The exit code is 14 when something that a run needs is gone or changed, 15 when it could not be found out. An image that was only claimed, beside a command
 that ran on the machine, is asked for and does not count.
-With --all every run of the store is looked at: what many of them share is asked for once, as fast as registries and git servers allow. An interrupted
+With --all every run of the store that came to its end is looked at: what many of them share is asked for once, as fast as registries and git servers allow. An interrupted
 check --all goes on where it was when it is begun again within an hour. With --summary it ends in a table and a list of causes.
 
 ` + examples("runpin check latest", "runpin check latest --deep", "runpin check --all --summary", "runpin check --all --project vision --since 26w --json",
@@ -24,7 +26,7 @@ check --all goes on where it was when it is begun again within an hour. With --s
 			&cli.BoolFlag{Name: "all", Usage: "every run of the store"},
 			&cli.StringFlag{Name: "project", Usage: "with --all: of this `PROJECT`"},
 			&cli.StringFlag{Name: "since", Usage: "with --all: created at or after `TIME`, like 2026-11-23 or 7d"},
-			&cli.StringFlag{Name: "status", Usage: "with --all: with `STATUS`: planned, running, succeeded, failed, lost"},
+			&cli.StringFlag{Name: "status", Usage: "with --all: with `STATUS`: planned, running, succeeded, failed, lost (default: what ended, and planned jobs)"},
 			&cli.BoolFlag{Name: "fresh", Usage: "with --all: ask anew what an interrupted check found out within the last hour"},
 			&cli.BoolFlag{Name: "summary", Usage: "how many runs can be run again, and why the others cannot"},
 			&cli.IntFlag{Name: "jobs", Usage: "ask at most `N` questions at the same time", Value: 32},
@@ -81,6 +83,7 @@ func runCheck(env *Env, c *cli.Context, w *wiring, opts rerun.AuditOptions) erro
 		return err
 	}
 	if c.Bool("all") {
+		opts.Ended = c.String("status") == ""
 		opts.Journal = openJournal(env, c, w)
 		defer func() { _ = opts.Journal.Close() }()
 	}
@@ -92,7 +95,7 @@ func runCheck(env *Env, c *cli.Context, w *wiring, opts rerun.AuditOptions) erro
 		case c.Bool("summary"):
 			return nil
 		case c.Bool("json"):
-			return env.printJSON(checkJSON{Run: a.Run, Name: a.Name, Rerunnable: a.Answer() == rerun.RerunYes, Answer: a.Answer(), Pins: a.Pins})
+			return env.printJSON(checkJSON{Run: a.Run, Name: a.Name, Rerunnable: a.Answer() == rerun.RerunYes, Answer: a.Answer(), Needs: pinNames(a.ToGive), Pins: a.Pins})
 		case !c.Bool("all"):
 			w.progress.clear()
 			env.showCheck(a)
@@ -103,6 +106,7 @@ func runCheck(env *Env, c *cli.Context, w *wiring, opts rerun.AuditOptions) erro
 		}
 		return nil
 	})
+	summary.DidNotEnd = tally.DidNotEnd
 	w.progress.clear()
 	if schema.KindOf(err) == schema.Interrupted {
 		return interruptedCheck(env, opts.Journal)
@@ -139,11 +143,22 @@ type checkJSON struct {
 	Name       string                `json:"name,omitempty"`
 	Rerunnable bool                  `json:"rerunnable"`
 	Answer     rerun.CanRerun        `json:"answer"`
+	Needs      []string              `json:"needs,omitempty"` // the names of the rows that have to be given
 	Pins       []schema.Availability `json:"pins"`
 }
 
+func pinNames(rows []schema.Availability) (names []string) {
+	for _, a := range rows {
+		names = append(names, a.Pin)
+	}
+	return names
+}
+
 // stateText marks what does not keep the run from being run again.
-func stateText(a schema.Availability) string {
+func stateText(a schema.Availability, needed bool) string {
+	if needed {
+		return "needed"
+	}
 	if a.Advisory && a.State != schema.StateAvailable {
 		return string(a.State) + " (advice)"
 	}
@@ -152,12 +167,13 @@ func stateText(a schema.Availability) string {
 
 func (e *Env) showCheck(checked rerun.Audited) {
 	var rows [][]string
+	needed := pinNames(checked.ToGive)
 	for _, a := range checked.Pins {
 		why := a.Reason
 		if a.Remedy != "" && a.State != schema.StateAvailable {
 			why += "; " + a.Remedy
 		}
-		rows = append(rows, []string{checked.Run.Short(), a.Pin, stateText(a), a.How, string(a.Ref), why})
+		rows = append(rows, []string{checked.Run.Short(), a.Pin, stateText(a, slices.Contains(needed, a.Pin)), a.How, string(a.Ref), why})
 	}
 	if len(rows) == 0 {
 		e.say("run %s has no pins to check", checked.Run.Short())
@@ -175,7 +191,14 @@ func (e *Env) checkRow(a rerun.Audited) []string {
 		id = a.Run.Short()
 	}
 	why := ""
-	if answer := a.Answer(); answer != rerun.RerunYes {
+	switch answer := a.Answer(); answer {
+	case rerun.RerunYes:
+	case rerun.RerunNeeds:
+		why = a.ToGive[0].Pin + ": " + a.ToGive[0].Reason
+		if remedy := a.ToGive[0].Remedy; remedy != "" {
+			why += "; " + remedy
+		}
+	default:
 		first := a.InTheWay[0]
 		for _, pin := range a.InTheWay {
 			if answer == rerun.RerunNo && pin.State != schema.StateUnknown {

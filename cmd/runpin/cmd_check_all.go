@@ -87,8 +87,10 @@ func openJournal(env *Env, c *cli.Context, w *wiring) *rerun.Journal {
 type summaryJSON struct {
 	Runs       int           `json:"runs"`
 	Rerunnable int           `json:"rerunnable"`
+	Needs      int           `json:"needs"`
 	Lost       int           `json:"lost"`
 	Unknown    int           `json:"unknown"`
+	DidNotEnd  int           `json:"did_not_end"`
 	Asked      int           `json:"asked"`
 	Resumed    int           `json:"resumed,omitempty"`
 	Losses     []rerun.Loss  `json:"losses"`
@@ -97,7 +99,7 @@ type summaryJSON struct {
 
 func (e *Env) showSummary(s *rerun.Summary, tally rerun.Tally, asJSON bool) error {
 	if asJSON {
-		return e.printJSON(summaryJSON{s.Runs, s.Rerunnable, s.Lost, s.Unknown, tally.Asked, tally.Known, s.Losses(), s.Causes()})
+		return e.printJSON(summaryJSON{s.Runs, s.Rerunnable, s.Needs, s.Lost, s.Unknown, s.DidNotEnd, tally.Asked, tally.Known, s.Losses(), s.Causes()})
 	}
 	row := func(what string, n int) []string {
 		share := ""
@@ -106,11 +108,15 @@ func (e *Env) showSummary(s *rerun.Summary, tally rerun.Tally, asJSON bool) erro
 		}
 		return []string{what, rerun.Thousands(n), share}
 	}
-	rows := [][]string{row("can be run again", s.Rerunnable), row("lost something", s.Lost), row("could not be found out", s.Unknown)}
+	rows := [][]string{row("can be run again", s.Rerunnable), row("with something given", s.Needs), row("lost something", s.Lost), row("could not be found out", s.Unknown)}
 	for _, l := range s.Losses() {
 		rows = append(rows, row(l.Kind+" "+string(l.State), l.Runs))
 	}
-	e.table([]string{"RUNS", "NUMBER", "SHARE"}, append(rows, row("runs", s.Runs)))
+	rows = append(rows, row("runs", s.Runs))
+	if s.DidNotEnd > 0 {
+		rows = append(rows, []string{"did not end", rerun.Thousands(s.DidNotEnd), ""})
+	}
+	e.table([]string{"RUNS", "NUMBER", "SHARE"}, rows)
 	fmt.Fprintf(e.Out, "\n%s\n", s.Sentence())
 	for _, cause := range s.Causes() {
 		e.showCause(cause)
@@ -121,13 +127,16 @@ func (e *Env) showSummary(s *rerun.Summary, tally rerun.Tally, asJSON bool) erro
 
 // showCause shows one reason, what it is true of, and what can be done.
 func (e *Env) showCause(c rerun.Cause) {
-	color := red
+	color, what, label := red, c.Kind+" "+string(c.State), "pin:   "
+	if c.Needed {
+		what, label = c.Kind+" needed", "where: "
+	}
 	if c.State == schema.StateUnknown {
 		color = yellow
 	}
 	line := func(format string, args ...any) { fmt.Fprintln(e.Out, oneLine(fmt.Sprintf(format, args...))) }
 	fmt.Fprintln(e.Out)
-	line("%s: %s", plural(int64(c.Runs), "run"), e.paint(e.Out, color, c.Kind+" "+string(c.State)))
+	line("%s: %s", plural(int64(c.Runs), "run"), e.paint(e.Out, color, what))
 	line("  why:    %s", c.Reason)
 	if c.Remedy != "" {
 		line("  remedy: %s", c.Remedy)
@@ -137,8 +146,7 @@ func (e *Env) showCause(c rerun.Cause) {
 		if e.OutTTY {
 			value = shortValue(value)
 		}
-		what := strings.TrimSpace(string(pin.Ref) + " " + value)
-		line("  pin:    %s (%s)", what, plural(int64(pin.Runs), "run"))
+		line("  %s %s (%s)", label, strings.TrimSpace(string(pin.Ref)+" "+value), plural(int64(pin.Runs), "run"))
 	}
 	if c.MorePins > 0 {
 		line("  and %d more pins", c.MorePins)

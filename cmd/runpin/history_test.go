@@ -118,7 +118,9 @@ func newHistory(t testing.TB, runs, images, commits, datasets int, layers ...int
 		var report schema.Report
 		for i := from; i < min(runs, from+atOnce); i++ {
 			doc, blobs := h.run(t, i, objects)
-			report.Documents, report.Blobs = append(report.Documents, doc), append(report.Blobs, blobs...)
+			end := schema.Document{Schema: schema.SchemaV1, Kind: schema.KindStatus, ID: schema.NewDocumentID(doc.At.Time()), Run: doc.Run, At: doc.At, Reporter: doc.Reporter,
+				Status: &schema.StatusChange{To: schema.Succeeded, Finished: doc.At, ExitCode: new(int)}}
+			report.Documents, report.Blobs = append(report.Documents, doc, end), append(report.Blobs, blobs...)
 		}
 		if err := db.Save(t.Context(), report); err != nil {
 			t.Fatal(err)

@@ -46,7 +46,7 @@ func TestJSONFields(t *testing.T) {
 		{"show one", "schema id status created user datasets command command_template launcher workdir declared_outputs recorder started finished exit_code environments observations outputs fingerprint"},
 		{"list", "[] schema id status created"},
 		{"check one", "run name rerunnable answer pins"},
-		{"check --all --summary", "runs rerunnable lost unknown asked losses causes"},
+		{"check --all --summary", "runs rerunnable needs lost unknown did_not_end asked losses causes"},
 		{"rerun one --execute", "run rerun_of verdict pins dir"},
 		{"rerun one one --execute", "run rerun_of verdict pins dir state seconds log"},
 		{"rerun one --execute --dry-run", "rerun_of on dir pins steps"},

@@ -34,7 +34,7 @@ func TestRerunInPodmanWithWhatItNeeds(t *testing.T) {
 		t.Error("a file of variables keeps a run from having a fingerprint")
 	}
 	_, stdout, _ := w.runpin("check", original)
-	if want := "secret:WANDB_API_KEY\tunknown (advice)\trecord\t\tthe run had it from a file of variables: its value is not in the record; a container sees none of this machine's variables: --env-file FILE; --without WANDB_API_KEY runs it without"; !strings.Contains(stdout, want) {
+	if want := "secret:WANDB_API_KEY\tneeded\trecord\t\tthe run had it from a file of variables: its value is not in the record; a container sees none of this machine's variables: --env-file FILE; --without WANDB_API_KEY runs it without"; !strings.Contains(stdout, want) {
 		t.Errorf("a check does not ask for it:\n%s", stdout)
 	}
 

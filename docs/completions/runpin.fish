@@ -102,7 +102,7 @@ complete -r -c runpin -n '__fish_runpin_no_subcommand' -a 'check' -d 'can a run,
 complete -c runpin -n '__fish_seen_subcommand_from check' -f -l all -d 'every run of the store'
 complete -c runpin -n '__fish_seen_subcommand_from check' -f -l project -r -d 'with --all: of this `PROJECT`'
 complete -c runpin -n '__fish_seen_subcommand_from check' -f -l since -r -d 'with --all: created at or after `TIME`, like 2026-11-23 or 7d'
-complete -c runpin -n '__fish_seen_subcommand_from check' -f -l status -r -d 'with --all: with `STATUS`: planned, running, succeeded, failed, lost'
+complete -c runpin -n '__fish_seen_subcommand_from check' -f -l status -r -d 'with --all: with `STATUS`: planned, running, succeeded, failed, lost (default: what ended, and planned jobs)'
 complete -c runpin -n '__fish_seen_subcommand_from check' -f -l fresh -d 'with --all: ask anew what an interrupted check found out within the last hour'
 complete -c runpin -n '__fish_seen_subcommand_from check' -f -l summary -d 'how many runs can be run again, and why the others cannot'
 complete -c runpin -n '__fish_seen_subcommand_from check' -f -l jobs -r -d 'ask at most `N` questions at the same time'

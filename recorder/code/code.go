@@ -25,6 +25,7 @@ type Options struct {
 	maxScanned  int64            // content of commits that is searched for secrets before they are kept; 2 GiB when 0
 	Remember    bool             // answers to CheckCode are kept for the life of the Resolver: for a look at a whole history
 	NetworkTime time.Duration    // for one question to a remote; 60 s when 0. A restore may take as long as it takes
+	firstAlone  time.Duration    // before the other remotes of a commit are asked, too; 250 ms when 0
 }
 
 // Resolver captures, checks and restores code. It is safe for concurrent use.
@@ -51,6 +52,9 @@ func New(opts Options) *Resolver {
 	}
 	if opts.NetworkTime == 0 {
 		opts.NetworkTime = time.Minute
+	}
+	if opts.firstAlone == 0 {
+		opts.firstAlone = 250 * time.Millisecond
 	}
 	return &Resolver{opts: opts}
 }

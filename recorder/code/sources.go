@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/runpin/runpin/recorder/git"
 	"github.com/runpin/runpin/schema"
@@ -90,7 +92,7 @@ func (s source) key() string {
 	return strings.Join(parts, "\x00")
 }
 
-// locate finds out whether the commit can be had, in the order in which a restore would try. Nothing is written but to a temporary
+// locate finds out whether the commit can be had: in the clone, then in the bundle, then from the remotes. Nothing is written but to a temporary
 // directory.
 func (r *Resolver) locate(ctx context.Context, p *git.Program, src source, blobs schema.BlobSource) found {
 	return r.asked.commits.get(ctx, r.opts.Remember, src.key(), func() found { return r.look(ctx, p, src, blobs) })
@@ -117,13 +119,55 @@ func (r *Resolver) look(ctx context.Context, p *git.Program, src source, blobs s
 			return found{err: err, net: schema.IsKind(err, schema.Unavailable)}
 		}
 	}
-	result := found{err: fmt.Errorf("commit %s is in no repository that the record names", src.commit.Short())}
-	for _, url := range src.urls {
-		f := r.locateRemote(ctx, p, src.commit, url)
-		if f.how != "" {
-			return f
+	return r.askRemotes(ctx, p, src)
+}
+
+// remotesAtOnce is how many remotes are asked about one commit at the same time.
+const remotesAtOnce = 4
+
+// askRemotes looks for the commit in its remotes at the same time, so that one that says nothing does not hold up the others. The one that a restore would try first is
+// alone for a moment: mostly it has the commit, and nobody else need be bothered. The first that has it will do, and the rest are asked no further. When none has it, one
+// that did not answer stands over the word of those that have not, because it may have the commit.
+func (r *Resolver) askRemotes(ctx context.Context, p *git.Program, src source) found {
+	ctx, enough := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait() // they end their processes, and remove what is temporary
+	defer enough()
+	slots := make(chan struct{}, remotesAtOnce)
+	answers := make([]found, len(src.urls))
+	said := make(chan int, len(src.urls))
+	asked := 0
+	ask := func() {
+		i := asked
+		asked++
+		asking.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			answers[i] = r.locateRemote(ctx, p, src.commit, src.urls[i])
+			said <- i
+		})
+	}
+	if len(src.urls) > 0 {
+		ask()
+	}
+	alone := time.NewTimer(r.opts.firstAlone)
+	defer alone.Stop()
+	for heard := 0; heard < len(src.urls); {
+		select {
+		case i := <-said:
+			if answers[i].how != "" {
+				return answers[i]
+			}
+			heard++
+		case <-alone.C:
 		}
-		if !result.net { // one that does not answer may have the commit: that stands over the word of those that have not
+		for asked < len(src.urls) {
+			ask()
+		}
+	}
+	result := found{err: fmt.Errorf("commit %s is in no repository that the record names", src.commit.Short())}
+	for _, f := range answers {
+		if !result.net {
 			result = f
 		}
 	}
@@ -161,6 +205,9 @@ func (r *Resolver) lookInBundle(ctx context.Context, p *git.Program, src source,
 
 func (r *Resolver) locateRemote(ctx context.Context, p *git.Program, commit schema.ObjectID, url string) found {
 	remote := r.advertised(ctx, p, url)
+	if ctx.Err() != nil {
+		return found{err: ctx.Err(), net: true}
+	}
 	if remote.err != nil {
 		return found{err: fmt.Errorf("remote %s: %w", git.CleanURL(url), remote.err), net: !isAbsent(remote.err)}
 	}
@@ -176,10 +223,12 @@ func (r *Resolver) locateRemote(ctx context.Context, p *git.Program, commit sche
 		if r.opts.Remember && r.asked.silent(url) {
 			return fmt.Errorf("it left %d questions in a row without an answer, and is not asked again", maxFailed)
 		}
-		ctx, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
+		limited, cancel := context.WithTimeout(ctx, r.opts.NetworkTime)
 		defer cancel()
-		err := s.FetchCommit(ctx, url, commit, "blob:none")
-		r.asked.answered(url, err == nil || isAbsent(err))
+		err := s.FetchCommit(limited, url, commit, "blob:none")
+		if ctx.Err() == nil { // else it was not let finish
+			r.asked.answered(url, err == nil || isAbsent(err))
+		}
 		return err
 	})
 	switch {
