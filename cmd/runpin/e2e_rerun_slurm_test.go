@@ -2,10 +2,7 @@ package main
 
 import (
 	"os"
-<<<<<<< HEAD
 	"os/exec"
-=======
->>>>>>> h/fixtrack
 	"path/filepath"
 	"slices"
 	"strings"
