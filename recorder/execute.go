@@ -38,7 +38,7 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 		launching = ctx
 	}
 	exit, err := launcher.Launch(launching, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,
-		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts, GPUs: p.gpus(), Started: p.req.Started})
+		Stderr: p.req.Stderr, Image: p.place.image, Mounts: p.place.mounts, GPUs: p.gpus(), Withheld: p.withheldVariables(), Started: p.req.Started})
 	close(ended)
 	stopBeat()
 	background.Wait()
@@ -53,6 +53,16 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	}
 	p.seal(quiet, finished, exit, before, why)
 	return Result{ID: p.Run.ID, Run: p.Run, Code: exit.Code}, nil
+}
+
+// withheldVariables are those that a file gave to a rerun: no value of theirs is written down.
+func (p *Planned) withheldVariables() (names []string) {
+	if p.req.Rerun != nil {
+		for _, kv := range p.req.Rerun.Env {
+			names = append(names, before(kv, "="))
+		}
+	}
+	return names
 }
 
 // gpus is what the container is given.

@@ -114,16 +114,18 @@ type ImageEnsurer interface {
 // LaunchRequest is one command to run. Image and Mounts are for container launchers; Image names a digest. Started is called once the
 // process exists, with its id.
 type LaunchRequest struct {
-	Argv    []string
-	Dir     string
-	Env     []string // whole environment for local; additions only for containers
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Image   string
-	Mounts  []Mount
-	GPUs    string // for containers: all, a number or device=ID,…
-	Started func(pid int)
+	Argv []string
+	Dir  string
+	Env  []string // whole environment for local; additions only for containers
+	// Withheld names variables of Env whose values are not recorded, and that no scheduler may keep.
+	Withheld []string
+	Stdin    io.Reader
+	Stdout   io.Writer
+	Stderr   io.Writer
+	Image    string
+	Mounts   []Mount
+	GPUs     string // for containers: all, a number or device=ID,…
+	Started  func(pid int)
 }
 
 // Mount makes a host path visible in a container.

@@ -62,6 +62,7 @@ func inContainer(i, images int) schema.Run {
 	d := schema.SHA256(fmt.Append(nil, i%images))
 	run.Images = []schema.ImagePin{{Name: "image", Ref: schema.Text(fmt.Sprintf("h/a:%d", i%images)), Repository: "h/a", PlatformDigest: d, ConfigDigest: d, Use: schema.Enforced}}
 	run.Datasets = []schema.DatasetPin{{Name: fmt.Sprint("d", i%3), URI: "data", Scheme: "file", ContentDigest: digestA}}
+	run.Metrics = map[string]schema.Text{"loss": "0.5"}
 	return run
 }
 

@@ -241,7 +241,6 @@ func (f *Foreseen) foreseeEnd(req Request, p *Prepared) {
 		f.step("relaxed", "%s: %s", relaxed.Subject, relaxed.Text)
 	}
 	f.step("record", "a new run is written down as a rerun of %s", req.Run.ID)
-	compared := 0
 	for _, o := range req.Run.Outputs {
 		for _, declared := range p.Outputs { // with what the user says now
 			if declared.Name == o.Name && declared.Compare != "" {
@@ -252,25 +251,21 @@ func (f *Foreseen) foreseeEnd(req Request, p *Prepared) {
 		case o.Compare == "ignore":
 			f.step("compare", "output %s is not compared", o.Name)
 		case len(o.CompareCommand) > 0:
-			compared++
 			f.step("compare", "output %s, by the command %q", o.Name, schema.Strings(o.CompareCommand))
 		case o.Compare != "" && o.Compare != "exact":
-			compared++
 			f.step("compare", "output %s: %s", o.Name, strings.TrimSuffix(o.Compare+" "+string(o.Tolerance), " "))
 		case o.Identity() != "" && !o.Missing && !o.Stale:
-			compared++
 			f.step("compare", "output %s, bit for bit, with %s", o.Name, o.Identity())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(req.Run.Metrics)) {
-		compared++
 		how := "as text"
 		if t, given := p.Tolerances[name]; given {
 			how = fmt.Sprintf("within %s", t)
 		}
 		f.step("compare", "metric %s, %s, with %s", name, how, req.Run.Metrics[name])
 	}
-	if compared == 0 {
-		f.step("compare", "there is nothing to compare: the original has no output and no metric")
+	if why, _ := incomparable(req.Run, req.Tolerances); why != "" {
+		f.step(verdictPin, "%s", why)
 	}
 }

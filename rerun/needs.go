@@ -16,7 +16,8 @@ import (
 // probeTime bounds how long a place to run may take to answer.
 const probeTime = 15 * time.Second
 
-// aboutNeeds lists what has to be found out beside the pins: what was withheld and has to be given, what would be written over, the GPUs, the place to run.
+// aboutNeeds lists what has to be found out beside the pins: what was withheld and has to be given, what would be written over, the GPUs, the place to run,
+// whether there is something to compare with.
 // The answers are advice: they never keep a run from counting as one that can be run again. Where a rerun is about to start, the place has to answer.
 func (r *Rerunner) aboutNeeds(run schema.Run, opts PreflightOptions) []Question {
 	questions := slices.Concat(aboutSecrets(run, opts), aboutOutputs(run, opts), r.aboutStart(run, opts))
@@ -24,6 +25,9 @@ func (r *Rerunner) aboutNeeds(run schema.Run, opts PreflightOptions) []Question 
 		questions = append(questions, q)
 	}
 	if q, ask := r.aboutPlace(run, opts); ask {
+		questions = append(questions, q)
+	}
+	if q, ask := aboutVerdict(run, opts.compared); ask && (run.Job != nil || len(run.CommandTemplate) > 0) {
 		questions = append(questions, q)
 	}
 	return questions
@@ -252,7 +256,7 @@ func (r *Rerunner) aboutPlace(run schema.Run, opts PreflightOptions) (Question, 
 // advise tells what was found that does not keep the run from being run again but may make its result another.
 func (r *Rerunner) advise(found []schema.Availability) {
 	for _, a := range found {
-		if a.Advisory && a.State != schema.StateAvailable && (a.Pin == "gpu" || strings.HasPrefix(a.Pin, "launcher:")) {
+		if a.Advisory && a.State != schema.StateAvailable && (a.Pin == "gpu" || a.Pin == verdictPin || strings.HasPrefix(a.Pin, "launcher:")) {
 			r.Warn("%s: %s", a.Pin, a.Reason)
 		}
 	}

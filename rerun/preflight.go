@@ -22,6 +22,8 @@ type PreflightOptions struct {
 	Outputs  bool            // what the rerun would write over is settled
 	On       string          // where the rerun is about to start: it has to answer, where in a check it is advice alone; "" for a check
 
+	compared Tolerances // how the user wants the rerun compared
+
 	moves *moves // notes what is had from where Relocate points
 }
 

@@ -130,7 +130,9 @@ func (r *Rerunner) establish(ctx context.Context, req *Request) (Prepared, []sch
 		}
 	}
 	elsewhere := &moves{}
-	found := r.Preflight(ctx, req.Run, p.asking(*req, elsewhere))
+	asking := p.asking(*req, elsewhere)
+	asking.compared = req.Tolerances
+	found := r.Preflight(ctx, req.Run, asking)
 	if ctx.Err() != nil {
 		return p, found, interrupted()
 	}
@@ -173,9 +175,6 @@ func (r *Rerunner) plan(req Request) (Prepared, error) {
 	}
 	if len(run.CommandTemplate) == 0 {
 		return refuse(schema.Gone, "", "its record has no command")
-	}
-	if run.Status == schema.Planned || run.Status == schema.Running {
-		r.Warn("run %s is still %s: there may be nothing to compare with", run.ID.Short(), run.Status)
 	}
 	p := preparedOf(run)
 	if err := req.Tolerances.Check(run); err != nil {

@@ -56,7 +56,7 @@ With --as it writes a run that was recorded from a command in another form: what
 			if err != nil {
 				return err
 			}
-			if err := checkRenderFlags(c); err != nil {
+			if err := checkRerunFlags(c, runs, several); err != nil {
 				return err
 			}
 			switch {
@@ -104,11 +104,6 @@ func printedSpec(c *cli.Context, w *wiring, run schema.Run, moved rerun.Relocati
 	secrets, err := readSecrets(c)
 	if err != nil {
 		return nil, nil, err
-	}
-	for _, flag := range append(flagNames(executeFlags()), "at") {
-		if c.IsSet(flag) {
-			return nil, nil, usageError("add --execute", "--%s is for a rerun that is executed", flag)
-		}
 	}
 	settings, err := readSettings(c)
 	if err != nil {

@@ -26,24 +26,6 @@ func renderFlags() []cli.Flag {
 	}
 }
 
-// checkRenderFlags refuses flags that would be passed over.
-func checkRenderFlags(c *cli.Context) error {
-	if c.IsSet("as") {
-		for _, flag := range append(flagNames(executeFlags()), "execute", "json") {
-			if c.IsSet(flag) {
-				return usageError("", "--%s has no meaning beside --as", flag)
-			}
-		}
-		return nil
-	}
-	for _, flag := range []string{"init-image", "git-secret", "volume", "namespace", "image-pull-secret", "node-selector"} {
-		if c.IsSet(flag) && !(flag == "namespace" && c.Bool("execute")) {
-			return usageError("add --as FORMAT", "--%s is for a run that is written in another form", flag)
-		}
-	}
-	return nil
-}
-
 func runRender(env *Env, c *cli.Context, w *wiring, run schema.Run) error {
 	if run.Job != nil {
 		return &schema.Error{Op: "rerun.as", Kind: schema.Invalid, Subject: "run " + run.ID.Short(), Err: fmt.Errorf("it has a job spec of its own (%s), which says more than any other form", run.Job.Format),

@@ -48,6 +48,15 @@ func TestRerunOnSlurm(t *testing.T) {
 		t.Errorf("on %s, %+v, %d environments: what a node looks like is not known from here", moved.Launcher, moved.Verdict, len(moved.Environments))
 	}
 
+	// Its variables from a file reach it, though Slurm never gets them.
+	p.must(0, "record", "--output", "seen=seen.txt", "--", "sh", "-c", `echo "key ${MY_KEY:-none}" > seen.txt`)
+	p.write("given.env", "MY_KEY=it's s3cret\n")
+	again := filepath.Join(t.TempDir(), "again")
+	do(exitDifferent, "rerun", "latest", "--execute", "--on", "slurm", "--env-file", "given.env", "--workdir", again)
+	if seen, err := os.ReadFile(filepath.Join(again, "code", "seen.txt")); err != nil || string(seen) != "key it's s3cret\n" {
+		t.Errorf("%v: %q", err, seen)
+	}
+
 	// A batch script, as it was submitted by hand.
 	p.write("plain.sbatch", plainSbatch)
 	runGit(t, p.project, "add", "plain.sbatch")
@@ -62,15 +71,15 @@ func TestRerunOnSlurm(t *testing.T) {
 	p.write("settings.txt", "edited since\n")
 
 	out, said := do(0, "rerun", id, "--execute")
-	again := p.show(lastID(out))
-	if again.Verdict == nil || again.Verdict.Result != schema.Identical || again.RerunOf != schema.RunID(id) || again.Status != schema.Succeeded || again.Launched == nil || again.Launched.On != "slurm" {
-		t.Fatalf("%+v, launched %+v, %s", again.Verdict, again.Launched, again.Status)
+	resubmitted := p.show(lastID(out))
+	if resubmitted.Verdict == nil || resubmitted.Verdict.Result != schema.Identical || resubmitted.RerunOf != schema.RunID(id) || resubmitted.Status != schema.Succeeded || resubmitted.Launched == nil || resubmitted.Launched.On != "slurm" {
+		t.Fatalf("%+v, launched %+v, %s", resubmitted.Verdict, resubmitted.Launched, resubmitted.Status)
 	}
 	if !strings.Contains(said, "training with seed 7") {
 		t.Errorf("what the job prints is not shown:\n%s", said)
 	}
-	if len(again.Attempts) != 1 || again.Fingerprint == "" || again.Fingerprint != p.show(id).Fingerprint {
-		t.Errorf("attempts %+v, fingerprint %s, was %s", again.Attempts, again.Fingerprint, p.show(id).Fingerprint)
+	if len(resubmitted.Attempts) != 1 || resubmitted.Fingerprint == "" || resubmitted.Fingerprint != p.show(id).Fingerprint {
+		t.Errorf("attempts %+v, fingerprint %s, was %s", resubmitted.Attempts, resubmitted.Fingerprint, p.show(id).Fingerprint)
 	}
 	if p.read("model.txt") != "another model" || p.read("settings.txt") != "edited since\n" {
 		t.Error("the checkout was touched")

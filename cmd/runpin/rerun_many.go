@@ -49,10 +49,6 @@ type many struct {
 // runMany runs each of the runs again, --jobs at a time, and reports on all of them. What each prints goes to a file in its directory.
 func runMany(env *Env, c *cli.Context, w *wiring, runs []schema.Run) error {
 	defer survivePipe()()
-	jobs := c.Int("jobs")
-	if jobs < 1 {
-		return usageError("at least one: --jobs 1", "--jobs %d", jobs)
-	}
 	if c.IsSet("name") && len(runs) > 1 {
 		return usageError("leave out --name", "several jobs cannot have one name")
 	}
@@ -77,7 +73,7 @@ func runMany(env *Env, c *cli.Context, w *wiring, runs []schema.Run) error {
 	}
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for range min(jobs, len(runs)) {
+	for range min(c.Int("jobs"), len(runs)) {
 		workers.Go(func() {
 			for i := range next {
 				m.one(i)

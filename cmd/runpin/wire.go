@@ -88,7 +88,8 @@ func openWiring(ctx context.Context, env *Env, c *cli.Context, mode access) (*wi
 	}
 	w.rerunner = &rerun.Rerunner{
 		Images: images, Code: codes, Datasets: datasets, Outputs: datasets, Compare: compareRunner{env}, Blobs: w.store, Record: recording{w}, Collect: jobCollecting{w}, Saver: w.store,
-		Scheduler: w.schedulers(c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, ReadEngine: readEngine, Host: env.host(), User: env.user(), VerifyFlags: clusterSettings(c),
+		Scheduler: w.schedulers(c), Reader: specsReader(), Determining: environment.Determining, ReplaceRoot: process.ReplaceRoot, ReadEngine: readEngine,
+		Host: env.host(), User: env.user(), VerifyFlags: clusterSettings(c),
 		Now: func() schema.Time { return schema.At(env.Now()) }, Progress: w.progress, Warn: env.warn,
 		Hardware: rerun.LookOnce(machine), Places: places{schedulers: w.schedulers(c)},
 	}

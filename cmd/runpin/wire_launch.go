@@ -95,7 +95,7 @@ func (l launcher) Launch(ctx context.Context, job recorder.LaunchRequest) (recor
 }
 
 func convertJob(job recorder.LaunchRequest) launch.Job {
-	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, GPUs: job.GPUs, Started: job.Started}
+	converted := launch.Job{Argv: job.Argv, Dir: job.Dir, Env: job.Env, Withheld: job.Withheld, Stdin: job.Stdin, Stdout: job.Stdout, Stderr: job.Stderr, Image: job.Image, GPUs: job.GPUs, Started: job.Started}
 	for _, m := range job.Mounts {
 		converted.Mounts = append(converted.Mounts, launch.Mount(m))
 	}

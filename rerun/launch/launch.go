@@ -16,16 +16,18 @@ type Launcher interface {
 
 // Job is one command to run.
 type Job struct {
-	Argv    []string
-	Dir     string   // where it runs: on the host for local, in the container for containers
-	Env     []string // NAME=value; the whole environment for local, additions only for containers
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Image   string // for containers: repository@sha256:…, or sha256:… of an image that only this engine has
-	Mounts  []Mount
-	GPUs    string        // for containers: all, a number or device=ID,…; "" for none
-	Started func(pid int) // called once, when the process exists; may be nil
+	Argv []string
+	Dir  string   // where it runs: on the host for local, in the container for containers
+	Env  []string // NAME=value; the whole environment for local, additions only for containers
+	// Withheld names variables of Env whose values no scheduler may keep.
+	Withheld []string
+	Stdin    io.Reader
+	Stdout   io.Writer
+	Stderr   io.Writer
+	Image    string // for containers: repository@sha256:…, or sha256:… of an image that only this engine has
+	Mounts   []Mount
+	GPUs     string        // for containers: all, a number or device=ID,…; "" for none
+	Started  func(pid int) // called once, when the process exists; may be nil
 }
 
 // Mount makes a host path visible in a container.

@@ -33,7 +33,7 @@ func (l *Launcher) Launch(ctx context.Context, job launch.Job) (launch.Exit, err
 		return launch.Exit{}, start(launch.CodeLauncher, fail(schema.Interrupted, c.subject, ctx.Err(), ""))
 	}
 	defer c.remove()
-	if err := os.WriteFile(c.file("job"), nil, 0o600); err != nil {
+	if err := writeNew(c.file("job"), c.work()); err != nil {
 		return launch.Exit{}, start(launch.CodeLauncher, fail(schema.Invalid, shown(c.files), err, "give a directory that can be written to, and that the nodes see"))
 	}
 	handle, err := c.submit(ctx)
@@ -53,7 +53,8 @@ type command struct {
 	prefix   string // their common beginning
 	odd      []string
 	env      []string
-	keep     bool // the job may go on
+	withheld []string // variables that Slurm does not get
+	keep     bool     // the job may go on
 	started  sync.Once
 }
 
@@ -117,10 +118,13 @@ func (c *command) environment() error {
 			continue
 		}
 		seen[name] = true
-		if variable.MatchString(name) {
-			c.env = append(c.env, name+"="+value)
-		} else {
+		switch {
+		case !variable.MatchString(name):
 			c.odd = append(c.odd, name+"="+value)
+		case slices.Contains(c.job.Withheld, name):
+			c.withheld = append(c.withheld, name+"="+value)
+		default:
+			c.env = append(c.env, name+"="+value)
 		}
 	}
 	slices.Reverse(c.env)
@@ -132,7 +136,8 @@ func (c *command) environment() error {
 
 func (c *command) file(kind string) string { return c.prefix + "." + kind }
 
-// script execs the command. It says by its files what has become of that, because an exit code alone may be the command's own. It uses nothing but the shell itself.
+// script has the node's shell do the work. It says by its files what has become of that, because an exit code alone may be the command's own. It uses nothing but
+// the shell itself. Slurm shows a batch script to whoever may ask, and can keep it for ever: so what the command is given, which may be a secret, is not in it.
 func (c *command) script() []byte {
 	var s strings.Builder
 	s.WriteString("#!/bin/sh\n# made by runpin: it runs one command\n")
@@ -141,6 +146,19 @@ func (c *command) script() []byte {
 	fmt.Fprintf(&s, "echo $$ >%s || exit %d\n", quote(c.file("started")), launch.CodeLauncher)
 	if !slices.ContainsFunc(c.env, func(kv string) bool { return strings.HasPrefix(kv, "OLDPWD=") }) {
 		s.WriteString("unset OLDPWD\n")
+	}
+	fmt.Fprintf(&s, ". %s\n", quote(c.file("job")))
+	return []byte(s.String())
+}
+
+// work is the shell's part of a file that only the user can read: it execs the command. A shell reads all between the braces before it begins, so the file can be
+// emptied first.
+func (c *command) work() []byte {
+	var s strings.Builder
+	fmt.Fprintf(&s, "{\ncommand : 2>/dev/null >%s\n", quote(c.file("job")))
+	for _, kv := range c.withheld {
+		name, value, _ := strings.Cut(kv, "=")
+		fmt.Fprintf(&s, "command export %s=%s 2>/dev/null\n", name, quote(value))
 	}
 	if len(c.odd) > 0 { // env would fail in the command's name
 		if name := quote(c.job.Argv[0]); strings.Contains(c.job.Argv[0], "/") {
@@ -159,8 +177,18 @@ func (c *command) script() []byte {
 	for _, arg := range c.job.Argv {
 		s.WriteString(" " + quote(arg))
 	}
-	s.WriteString("\n")
+	s.WriteString("\n}\n")
 	return []byte(s.String())
+}
+
+// writeNew writes a file that nobody else can read, and that was not there.
+func writeNew(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
 }
 
 // quote quotes any bytes but NUL for a shell. sbatch takes a script with \r\n for one of DOS wherever these stand, so they are parted.
