@@ -29,7 +29,7 @@ var rerunFlags = []struct {
 }{
 	{"execute", inExecuted}, {"dry-run", inExecuted}, {"json", inExecuted}, {"on", inExecuted}, {"workdir", inExecuted}, {"rm", inExecuted}, {"tolerance", inExecuted}, {"compare", inExecuted},
 	{"deep", inExecuted}, {"copy", inExecuted}, {"detach", inExecuted}, {"overwrite-outputs", inExecuted}, {"insecure-registry", inExecuted},
-	{"env-file", inCommand}, {"gpus", inCommand},
+	{"env-file", inCommand}, {"without", inCommand}, {"gpus", inCommand},
 	{"jobs", inExecuted | ofSeveral}, {"fail-fast", inExecuted | ofSeveral},
 	{"keep-job", inJob}, {"kubeconfig", inCluster}, {"context", inCluster}, {"namespace", inForm | inCluster}, {"name", inPrinted | inJob},
 	{"output", inPrinted | inForm}, {"no-stamp", inPrinted | inForm}, {"resubmit", inPrinted},
