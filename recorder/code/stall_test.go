@@ -45,7 +45,7 @@ func TestRemotesAreAskedAtTheSameTime(t *testing.T) {
 	has, asked := "file://"+bare, filepath.Join(t.TempDir(), "asked")
 	const silent = "ssh://git@host.invalid/team/trainer.git"
 	pin.Bundle, pin.Root = nil, nil
-	t.Setenv("GIT_SSH_COMMAND", "echo x >> "+asked+"; exec cat >"+os.DevNull+" #")
+	t.Setenv("GIT_SSH_COMMAND", "echo x >> "+asked+"; exec 3>&1; exec cat >"+os.DevNull+" #") // its end of the pipe stays open
 	t.Setenv("GIT_SSH_VARIANT", "ssh")
 	check := func(first string, alone time.Duration, others map[string]string) schema.Availability {
 		pin.Remote, pin.Remotes = first, others
