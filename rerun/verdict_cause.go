@@ -82,7 +82,7 @@ func (j *judging) wanted() string {
 		switch r.Code {
 		case "set":
 			all = append(all, string(r.Subject)+" was "+r.Text)
-		case "moved-into-image", "moved-to-slurm", "gpus":
+		case "moved-into-image", "moved-to-slurm", "moved-from-slurm", "gpus":
 			all = append(all, r.Text)
 		case envFileCode: // what the original had, too, is no change
 			if name := strings.TrimPrefix(string(r.Subject), "env."); slices.ContainsFunc(added, func(v unheld) bool { return v.name == name }) {
