@@ -29,16 +29,12 @@ func (p *pipeline) recordedJob(registry, digest string) (id string) {
 // away by verify.
 func TestRerunOnKubernetesFoundAgain(t *testing.T) {
 	cluster, kubeconfig := startJobServer(t)
-	cluster.message = `{"loss": 0.125}`
+	cluster.set(func() { cluster.message = `{"loss": 0.125}` })
 	p := newPipeline(t)
 	p.env = append(p.env, "KUBECONFIG="+kubeconfig)
 	registry, _ := startRegistry(t)
 	id := p.recordedJob(registry, busyboxImage(t, registry, "team/trainer", "1.4", map[string]string{"etc/flavour": "first\n"}))
-	set := func(change func()) {
-		cluster.mu.Lock()
-		defer cluster.mu.Unlock()
-		change()
-	}
+	set := cluster.set
 	killed := func(idle bool) (run, job string) {
 		t.Helper()
 		reached := make(chan string, 1)
@@ -113,7 +109,7 @@ func TestRerunOnKubernetesFoundAgain(t *testing.T) {
 // TestVerifyOnAnotherCluster: verify is told which cluster a job runs on, says so when it is not, and leaves a job where it is that is to be kept.
 func TestVerifyOnAnotherCluster(t *testing.T) {
 	cluster, near := startJobServer(t)
-	cluster.message = `{"loss": 0.125}`
+	cluster.set(func() { cluster.message = `{"loss": 0.125}` })
 	_, far := startJobServer(t)
 	p := newPipeline(t)
 	p.env = append(p.env, "KUBECONFIG="+far+string(filepath.ListSeparator)+p.renamed(near, "lab"))

@@ -48,6 +48,13 @@ func startJobServer(t *testing.T) (server *jobServer, kubeconfig string) {
 	return server, kubeconfig
 }
 
+// set changes how the server behaves.
+func (s *jobServer) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
 func (s *jobServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if r.URL.Query().Get("watch") != "" {
@@ -186,7 +193,7 @@ func TestRerunOnKubernetes(t *testing.T) {
 	busyboxImage(t, registry, "team/trainer", "1.4", map[string]string{"etc/flavour": "second\n"}) // the tag moves
 
 	// The same result.
-	cluster.message = `{"loss": 0.125}`
+	cluster.set(func() { cluster.message = `{"loss": 0.125}` })
 	code, out, said := p.run(nil, "", "rerun", id, "--execute")
 	if code != 0 || !strings.Contains(said, "epoch 1 of 1") {
 		t.Fatalf("exit code %d\n%s%s", code, out, said)
@@ -203,23 +210,23 @@ func TestRerunOnKubernetes(t *testing.T) {
 	}
 
 	// Another result, and a job that fails.
-	cluster.message = `{"loss": 0.5}`
+	cluster.set(func() { cluster.message = `{"loss": 0.5}` })
 	p.must(13, "rerun", id, "--execute")
 	p.must(0, "rerun", id, "--execute", "--tolerance", "loss=1")
-	cluster.exitCode = 3
+	cluster.set(func() { cluster.exitCode = 3 })
 	p.must(13, "rerun", id, "--execute")
-	cluster.exitCode, cluster.message = 0, `{"loss": 0.125}`
+	cluster.set(func() { cluster.exitCode, cluster.message = 0, `{"loss": 0.125}` })
 
 	// A node that runs something else than what is pinned.
-	cluster.imageID = func(string) string { return registry + "/team/trainer@sha256:" + strings.Repeat("ab", 32) }
+	cluster.set(func() { cluster.imageID = func(string) string { return registry + "/team/trainer@sha256:" + strings.Repeat("ab", 32) } })
 	code, out, said = p.run(nil, "", "rerun", id, "--execute")
 	if code != 14 || !strings.Contains(said, "abababab") {
 		t.Errorf("exit code %d\n%s%s", code, out, said)
 	}
-	cluster.imageID = nil
+	cluster.set(func() { cluster.imageID = nil })
 
 	// It is left alone, and judged later.
-	cluster.hangs = true
+	cluster.set(func() { cluster.hangs = true })
 	detached := lastID(p.must(0, "rerun", id, "--execute", "--detach"))
 	p.must(15, "verify", detached)
 	if s := p.must(0, "show", detached); !strings.Contains(s, "launched") || !strings.Contains(s, "looks at it") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/runpin/runpin/recorder"
@@ -199,6 +200,9 @@ func (r *Resolver) remoteError(op, subject string, err error) error {
 	return e
 }
 
+// quotedByGit are the addresses and names that git quotes in what it says.
+var quotedByGit = regexp.MustCompile(`'[^']*'`)
+
 // isAbsent reports whether a remote answered that the repository or the commit is not there, or not for us.
 func isAbsent(err error) bool {
 	if errors.Is(err, git.ErrMissing) {
@@ -208,9 +212,9 @@ func isAbsent(err error) bool {
 	if !errors.As(err, &call) {
 		return false
 	}
-	text := strings.ToLower(call.Text)
+	text := strings.ToLower(quotedByGit.ReplaceAllString(call.Text, "''")) // a port or a path says nothing
 	for _, said := range []string{"does not appear to be a git repository", "repository not found", "not found", "does not exist", "no such file or directory", "authentication failed",
-		"permission denied", "could not read username", "terminal prompts disabled", "not our ref", "couldn't find remote ref", "403", "401"} {
+		"permission denied", "could not read username", "terminal prompts disabled", "not our ref", "couldn't find remote ref", "returned error: 403", "returned error: 401"} {
 		if strings.Contains(text, said) {
 			return true
 		}
