@@ -218,7 +218,9 @@ func TestRerunOnKubernetes(t *testing.T) {
 	cluster.set(func() { cluster.exitCode, cluster.message = 0, `{"loss": 0.125}` })
 
 	// A node that runs something else than what is pinned.
-	cluster.set(func() { cluster.imageID = func(string) string { return registry + "/team/trainer@sha256:" + strings.Repeat("ab", 32) } })
+	cluster.set(func() {
+		cluster.imageID = func(string) string { return registry + "/team/trainer@sha256:" + strings.Repeat("ab", 32) }
+	})
 	code, out, said = p.run(nil, "", "rerun", id, "--execute")
 	if code != 14 || !strings.Contains(said, "abababab") {
 		t.Errorf("exit code %d\n%s%s", code, out, said)
