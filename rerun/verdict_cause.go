@@ -52,6 +52,11 @@ func (j *judging) explain(v *schema.Verdict) string {
 	if added := j.added(); added != "" {
 		return added
 	}
+	for _, r := range j.new.Relaxed {
+		if r.Code == "program-elsewhere" {
+			return "nothing recorded is known to differ; " + string(r.Subject) + ": " + r.Text
+		}
+	}
 	suspicion := j.suspicion()
 	switch {
 	case v.SameInputs != nil && *v.SameInputs && len(unproven) == 0:
@@ -90,8 +95,6 @@ func (j *judging) wanted() string {
 			}
 		case "tracker-run", withoutCode, "overwrite-outputs":
 			all = append(all, string(r.Subject)+" was "+r.Text)
-		case "program-elsewhere":
-			all = append(all, string(r.Subject)+": "+r.Text)
 		}
 	}
 	if len(all) == 0 {
