@@ -3,7 +3,6 @@ package rerun
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -42,9 +41,7 @@ func (p *Prepared) handsOver(pin schema.DatasetPin, dir string) bool {
 	if p.InContainer() { // it is mounted at the recorded path
 		return true
 	}
-	q := *p
-	q.Root = filepath.Join(dir, "code")
-	if pin.Path != nil && q.place(*pin.Path, dir) != "" {
+	if p.placed(pin, dir) != "" {
 		return true
 	}
 	return slices.ContainsFunc(p.Template, func(arg string) bool { return strings.Contains(arg, "{"+pin.Name+"}") })

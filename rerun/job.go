@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/runpin/runpin/rerun/launch"
@@ -30,15 +31,13 @@ func (r *Rerunner) planJob(req Request) (Prepared, error) {
 	if len(req.At) > 0 && run.Launcher == "kubernetes" {
 		return refuse("set the place in the spec: --set field.PATH=V", "--at puts data in place on this machine, and a job in a cluster fetches its own")
 	}
-	for name := range req.Secrets {
-		if name != "job" || run.Job.Blob != nil {
-			return refuse("", "--secret %s: nothing of that name was withheld", name)
-		}
+	others := maps.Clone(req.Secrets) // than the spec itself
+	if run.Job.Blob == nil {
+		delete(others, "job")
 	}
 	copied := *run.Job
-	p := Prepared{Of: run, Images: append([]schema.ImagePin(nil), run.Images...), Code: append([]schema.CodePin(nil), run.Code...),
-		Datasets: append([]schema.DatasetPin(nil), run.Datasets...), Outputs: append([]schema.Output(nil), run.DeclaredOutputs...), Metrics: run.MetricsFile,
-		Params: copyTexts(run.Params), Vars: copyTexts(run.Variables), Launcher: run.Launcher, Withheld: run.Withheld, Job: &copied}
+	p := preparedOf(run)
+	p.Launcher, p.Job = run.Launcher, &copied
 	if err := req.Tolerances.Check(run); err != nil {
 		return p, err
 	}
@@ -49,14 +48,14 @@ func (r *Rerunner) planJob(req Request) (Prepared, error) {
 		}
 	}
 	if p.Launcher == "slurm" {
-		p.Paths, p.Sources, p.Secrets = map[string]string{}, map[string]string{}, map[string]string{}
 		p.WorkDir = submittedFrom(run)
 		if len(p.Outputs) == 0 {
 			p.Outputs = append(p.Outputs, run.Outputs...) // named when it was finished
 		}
-		if err := p.takeSecrets(nil); err != nil {
-			return p, err
-		}
+		return p, p.takeSecrets(others)
+	}
+	for name := range others { // what a cluster fetches itself is not put back here
+		return refuse("", "--secret %s: a job in a cluster is given nothing of that name", name)
 	}
 	return p, nil
 }
@@ -152,22 +151,16 @@ func (r *Rerunner) specOf(ctx context.Context, req Request, p *Prepared) error {
 	run := req.Run
 	run.Images = p.Images
 	if len(req.Set) > 0 {
-		set, said, err := PinnedSpec(ctx, req.Run, r.Blobs, SpecOptions{Withheld: options.Withheld, Reader: r.Reader, Set: req.Set})
+		data, _, set, err := pinSpec(ctx, req.Run, r.Blobs, SpecOptions{Withheld: options.Withheld, Reader: r.Reader, Set: req.Set})
 		if err != nil {
 			return err
 		}
-		spec, err := recordedSpec(req.Run, set, r.Reader)
+		spec, err := recordedSpec(req.Run, data, r.Reader)
 		if err != nil {
 			return err
 		}
-		p.JobData, p.Job.TemplateDigest = set, spec.Template()
-		for i, s := range req.Set {
-			text := "set to " + fmt.Sprintf("%q", s.Value)
-			if i < len(said) {
-				text = said[i]
-			}
-			p.Relaxed = append(p.Relaxed, schema.Reason{Code: "set", Subject: schema.Text(s.Key), Text: text})
-		}
+		p.JobData, p.Job.TemplateDigest = data, spec.Template()
+		p.Relaxed = append(p.Relaxed, set...)
 	}
 	p.Spec = func(id schema.RunID) ([]byte, error) {
 		o := options

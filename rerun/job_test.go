@@ -249,3 +249,40 @@ func TestJobThatGoesWrong(t *testing.T) {
 func answers(err error) func(context.Context, int) (launch.Outcome, error) {
 	return func(context.Context, int) (launch.Outcome, error) { return launch.Outcome{}, err }
 }
+
+// TestSecretsOfABatchScript: what was withheld of the code that is put back for it is given like that of a command.
+func TestSecretsOfABatchScript(t *testing.T) {
+	_, _, r, run := jobWorld()
+	run.Launcher = "slurm"
+	run.Code = []schema.CodePin{{Name: "code", Kind: schema.CodeGit, Excluded: []schema.Exclusion{{Path: "conf/token", Why: schema.ExcludedSecret}}}}
+	for name, c := range map[string]struct {
+		secrets map[string]string
+		refused bool
+	}{
+		"missing": {nil, true},
+		"given":   {map[string]string{"conf/token": "s"}, false},
+		"unknown": {map[string]string{"conf/token": "s", "other": "s"}, true},
+		"spec":    {map[string]string{"conf/token": "s", "job": "s"}, true}, // which is in the record
+	} {
+		p, err := r.planJob(Request{Run: run, Secrets: c.secrets})
+		if (err != nil) != c.refused || err != nil && schema.KindOf(err) != schema.Invalid || err == nil && p.Secrets["conf/token"] != "s" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	run.Launcher = "kubernetes"
+	if _, err := r.planJob(Request{Run: run, Secrets: map[string]string{"conf/token": "s"}}); schema.KindOf(err) != schema.Invalid {
+		t.Errorf("a cluster: %v", err)
+	}
+}
+
+// TestWhatIsSetInASpec stands in the record as what is set in a command does.
+func TestWhatIsSetInASpec(t *testing.T) {
+	w, s, r, run := jobWorld()
+	if _, err := r.Execute(t.Context(), Request{Run: run, Set: []Setting{{"field.metadata.name", "other"}}}); err != nil {
+		t.Fatal(err)
+	}
+	want := schema.Reason{Code: "set", Subject: "field.metadata.name", Text: `set to "other"; the original had "train"`}
+	if len(w.prepared.Relaxed) != 1 || w.prepared.Relaxed[0] != want || !strings.Contains(string(w.prepared.JobData), "name: other") || strings.Contains(string(s.spec.Data), "train}") {
+		t.Errorf("%+v\n%s", w.prepared.Relaxed, w.prepared.JobData)
+	}
+}

@@ -30,7 +30,7 @@ func (p *Prepared) placed(pin schema.DatasetPin, dir string) string {
 
 // layOut works out where everything goes, without touching anything.
 func (p *Prepared) layOut(req Request, dir, by string, now schema.Time) ([]placement, error) {
-	p.Root = filepath.Join(dir, "code")
+	p.Root = codeDir(dir)
 	slices.SortStableFunc(p.Datasets, func(a, b schema.DatasetPin) int { return len(p.placed(a, dir)) - len(p.placed(b, dir)) }) // one may lie in another
 	var places []placement
 	for i := range p.Datasets {
@@ -141,26 +141,31 @@ func besideGit(at, dir, subject string) error {
 	return nil
 }
 
+// codeDir is where the code lies in the directory of a rerun.
+func codeDir(dir string) string { return filepath.Join(dir, "code") }
+
 // commandDir is where the command starts.
-func (p *Prepared) commandDir() string {
+func (p *Prepared) commandDir() string { return p.commandDirIn(p.Root) }
+
+func (p *Prepared) commandDirIn(root string) string {
 	if p.WorkDir == nil || p.WorkDir.Base != schema.BaseCheckout {
-		return p.Root
+		return root
 	}
-	return filepath.Join(p.Root, filepath.FromSlash(string(p.WorkDir.Rel)))
+	return filepath.Join(root, filepath.FromSlash(string(p.WorkDir.Rel)))
 }
 
 // place gives where a recorded path belongs in the rerun, or "" when it lay elsewhere (an absolute path, or one that leaves dir).
 func (p *Prepared) place(pt schema.Path, dir string) string {
-	var at string
+	root, at := codeDir(dir), ""
 	switch {
 	case pt.Base == schema.BaseCheckout:
-		at = filepath.Join(p.Root, filepath.FromSlash(string(pt.Rel)))
+		at = filepath.Join(root, filepath.FromSlash(string(pt.Rel)))
 	case pt.Base == schema.BaseWorkDir:
-		at = filepath.Join(p.commandDir(), filepath.FromSlash(string(pt.Rel)))
+		at = filepath.Join(p.commandDirIn(root), filepath.FromSlash(string(pt.Rel)))
 	default:
 		return ""
 	}
-	if at == dir || at == p.Root || !strings.HasPrefix(at, dir+string(filepath.Separator)) {
+	if at == dir || at == root || !strings.HasPrefix(at, dir+string(filepath.Separator)) {
 		return ""
 	}
 	return at

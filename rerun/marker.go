@@ -90,8 +90,6 @@ func (r *Rerunner) look(dir string, p *Prepared) (*marker, error) {
 // made gives the names that a rerun makes in its directory.
 func (p *Prepared) made(dir string) map[string]bool {
 	names := map[string]bool{"code": true, "outputs": true, keptName: true, LogName: true}
-	q := *p
-	q.Root = filepath.Join(dir, "code")
 	paths := []*schema.Path{p.Metrics}
 	for i := range p.Datasets {
 		paths = append(paths, p.Datasets[i].Path)
@@ -103,7 +101,7 @@ func (p *Prepared) made(dir string) map[string]bool {
 		if path == nil {
 			continue
 		}
-		if rel, err := filepath.Rel(dir, q.place(*path, dir)); err == nil && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(dir, p.place(*path, dir)); err == nil && filepath.IsLocal(rel) {
 			first, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
 			names[first] = true
 		}

@@ -32,8 +32,15 @@ type SpecOptions struct {
 // PinnedSpec gives the job spec of a run with every reference replaced by the recorded value, stamped with an id. It needs the record and its blobs only,
 // neither network nor data, and gives the same bytes each time. said tells what was changed beside the references.
 func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, opts SpecOptions) (pinned []byte, said []string, err error) {
-	refuse := func(hint, format string, args ...any) ([]byte, []string, error) {
-		return nil, nil, &schema.Error{Op: "rerun.spec", Kind: schema.Invalid, Subject: "run " + run.ID.Short(), Err: fmt.Errorf(format, args...), Hint: hint}
+	pinned, said, _, err = pinSpec(ctx, run, blobs, opts)
+	return pinned, said, err
+}
+
+// pinSpec is PinnedSpec, which also gives what was set as the record of a rerun has it.
+func pinSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, opts SpecOptions) (pinned []byte, said []string, set []schema.Reason, err error) {
+	fail := func(err error) ([]byte, []string, []schema.Reason, error) { return nil, nil, nil, err }
+	refuse := func(hint, format string, args ...any) ([]byte, []string, []schema.Reason, error) {
+		return fail(&schema.Error{Op: "rerun.spec", Kind: schema.Invalid, Subject: "run " + run.ID.Short(), Err: fmt.Errorf(format, args...), Hint: hint})
 	}
 	if run.Job == nil {
 		return refuse("run it again with runpin rerun "+run.ID.Short()+" --execute, or have a spec made with --as FORMAT", "it was recorded from a command, not from a job spec: there is no spec to print")
@@ -42,19 +49,19 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 	switch {
 	case run.Job.Blob != nil:
 		if data, err = readBlob(ctx, blobs, *run.Job.Blob, maxSpecBytes); err != nil {
-			return nil, nil, err
+			return fail(err)
 		}
 	case opts.Withheld == "":
 		return refuse("give the file: --secret job=@FILE", "its job spec was withheld because it holds a secret")
 	}
 	if len(opts.Relocate) > 0 {
 		if run, data, said, err = relocatedSpec(run, data, opts); err != nil {
-			return nil, nil, err
+			return fail(err)
 		}
 	}
 	spec, err := recordedSpec(run, data, opts.Reader)
 	if err != nil {
-		return nil, nil, err
+		return fail(err)
 	}
 	var stamp *jobspec.Stamp
 	if opts.Stamp != "" {
@@ -64,28 +71,29 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 	if len(opts.Set) > 0 {
 		// Before the stamp, which would move the items of lists that a path counts.
 		if pinned, err = spec.Pin(values, nil); err != nil {
-			return nil, nil, err
+			return fail(err)
 		}
-		set := []string(nil)
 		if pinned, set, err = setInSpec(run, pinned, opts); err != nil {
-			return nil, nil, err
+			return fail(err)
 		}
-		said = append(said, set...)
+		for _, reason := range set {
+			said = append(said, string(reason.Subject)+" is "+reason.Text)
+		}
 		if spec, err = recordedSpec(run, pinned, opts.Reader); err != nil {
-			return nil, nil, err
+			return fail(err)
 		}
 		values = nil
 	}
 	if pinned, err = spec.Pin(values, stamp); err != nil {
-		return nil, nil, err
+		return fail(err)
 	}
 	if opts.Resubmit || opts.Name != "" || spec.Live {
 		out, more, err := jobspec.Resubmit(spec.File, pinned, opts.Name)
 		if err != nil {
-			return nil, nil, err
+			return fail(err)
 		}
 		out, dropped, err := jobspec.WithoutTrackerRuns(spec.File, out, setVariables(opts.Set))
-		return out, slices.Concat(said, more, dropped), err
+		return out, slices.Concat(said, more, dropped), set, err
 	}
 	runs, err := jobspec.TrackerRuns(spec.File, pinned)
 	for _, t := range runs {
@@ -93,7 +101,7 @@ func PinnedSpec(ctx context.Context, run schema.Run, blobs schema.BlobSource, op
 			said = append(said, fmt.Sprintf("%s: %s names the original's run of a tracker, and what is submitted goes on with it: --resubmit takes it out", t.Place, t.Name))
 		}
 	}
-	return pinned, said, err
+	return pinned, said, set, err
 }
 
 func setVariables(settings []Setting) (names []string) {
@@ -145,7 +153,7 @@ func relocatedSpec(run schema.Run, data []byte, opts SpecOptions) (schema.Run, [
 }
 
 // setInSpec changes what was asked for. What is pinned stays pinned: a setting may not bring in a reference that can move.
-func setInSpec(run schema.Run, data []byte, opts SpecOptions) (out []byte, said []string, err error) {
+func setInSpec(run schema.Run, data []byte, opts SpecOptions) (out []byte, set []schema.Reason, err error) {
 	loose := func() (map[string]bool, error) {
 		s, err := recordedSpec(run, data, opts.Reader)
 		if err != nil {
@@ -188,9 +196,9 @@ func setInSpec(run schema.Run, data []byte, opts SpecOptions) (out []byte, said 
 				return nil, nil, refuse(fmt.Sprintf("%q can move, and a printed spec holds nothing that can", s.Value), "give it by its digest or commit")
 			}
 		}
-		said = append(said, fmt.Sprintf("%s is set to %q (it was %q)", s.Key, s.Value, was))
+		set = append(set, wasSet(s, jobspec.Shown(was)))
 	}
-	return data, said, nil
+	return data, set, nil
 }
 
 // recordedSpec reads the spec of a run with the fields that were declared when it was recorded.

@@ -2,16 +2,19 @@ package rerun
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
-	"github.com/runpin/runpin/rerun/jobspec"
 	"github.com/runpin/runpin/schema"
 )
 
 // Setting is one --set K=V. K is a param with a place in the command, arg.--flag, or env.NAME, and must match exactly once.
 type Setting struct{ Key, Value string }
+
+// wasSet is how a record says that the user set something.
+func wasSet(s Setting, was string) schema.Reason {
+	return schema.Reason{Code: "set", Subject: schema.Text(s.Key), Text: fmt.Sprintf("set to %q; the original had %q", s.Value, was)}
+}
 
 func (p *Prepared) applySettings(settings []Setting) error {
 	for _, s := range settings {
@@ -19,7 +22,7 @@ func (p *Prepared) applySettings(settings []Setting) error {
 		if err != nil {
 			return err
 		}
-		p.Relaxed = append(p.Relaxed, schema.Reason{Code: "set", Subject: schema.Text(s.Key), Text: fmt.Sprintf("set to %q; the original had %q", s.Value, was)})
+		p.Relaxed = append(p.Relaxed, wasSet(s, was))
 	}
 	return nil
 }
@@ -104,85 +107,18 @@ func (p *Prepared) setPlaceholder(place, value string) (was string, isParam bool
 	return string(old), true
 }
 
-// takeSecrets asks for everything that was withheld: arguments and params by name, files of the code by path.
-func (p *Prepared) takeSecrets(given map[string]string) error {
-	needed := map[string]bool{}
-	for _, s := range withheldSecrets(p.Of) {
-		if !s.job {
-			needed[s.name] = true
-		}
+// setVariable is --set env.NAME=V. What it replaces is given.
+func (p *Prepared) setVariable(name, value string, refuse func(hint, format string, args ...any) error) (was string, err error) {
+	if err := CheckVariableName(name); err != nil {
+		return "", refuse("write --set env.NAME=V", "%w", err)
 	}
-	var missing []string
-	for _, name := range slices.Sorted(maps.Keys(needed)) {
-		value, ok := given[name]
-		if !ok {
-			missing = append(missing, secretFlag(name))
-		}
-		p.Secrets[name] = value
+	if setsItself(name) {
+		return "", refuse("leave it out", "runpin sets it itself")
 	}
-	if len(missing) > 0 {
-		return &schema.Error{Op: "rerun.secret", Kind: schema.Invalid, Subject: "run " + p.Of.ID.Short(), Err: fmt.Errorf("it used a secret that was withheld from the record"),
-			Hint: "give it: " + strings.Join(missing, " ")}
+	was = string(p.Vars[name])
+	if p.Vars == nil {
+		p.Vars = map[string]schema.Text{}
 	}
-	for name := range given {
-		if !needed[name] {
-			return &schema.Error{Op: "rerun.secret", Kind: schema.Invalid, Subject: "--secret " + name, Err: fmt.Errorf("nothing of that name was withheld from run %s", p.Of.ID.Short())}
-		}
-	}
-	return nil
-}
-
-// environment gives the command the recorded values of the variables that determine a result, and none that was not set then.
-func (r *Rerunner) environment(environ []string, vars map[string]schema.Text, given []string) []string {
-	now := r.Determining(environ, nil)
-	replaced := map[string]bool{}
-	for _, kv := range given {
-		name, _, _ := strings.Cut(kv, "=")
-		replaced[name] = true
-	}
-	var out []string
-	for _, kv := range environ {
-		name, _, _ := strings.Cut(kv, "=")
-		_, recorded := vars[name]
-		_, determining := now[name]
-		if recorded || determining || replaced[name] || jobspec.IsTrackerVariable(name) || strings.HasPrefix(name, "RUNPIN_PIN_") || strings.HasPrefix(name, "RUNPIN_PATH_") {
-			continue
-		}
-		out = append(out, kv)
-	}
-	for name, value := range vars {
-		out = append(out, name+"="+string(value))
-	}
-	out = append(out, given...)
-	slices.Sort(out)
-	return out
-}
-
-// takeEnvFile takes further variables for the command. Their names are recorded, their values never: so none may be one that determines the result.
-func (r *Rerunner) takeEnvFile(p *Prepared, given map[string]string) error {
-	names := slices.Sorted(maps.Keys(given))
-	for _, name := range names {
-		p.Env = append(p.Env, name+"="+given[name])
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	determining := r.Determining(p.Env, nil)
-	for _, name := range names {
-		refuse := func(hint, format string, args ...any) error {
-			return &schema.Error{Op: "rerun.env-file", Kind: schema.Invalid, Subject: "--env-file " + name, Err: fmt.Errorf(format, args...), Hint: hint}
-		}
-		_, recorded := p.Vars[name]
-		_, determines := determining[name]
-		switch {
-		case recorded, determines:
-			return refuse("set it: --set env."+name+"=V", "the variable can determine the result, so its value has to be in the record")
-		case jobspec.IsTrackerVariable(name):
-			return refuse("leave it out", "it names a run of a tracker, and a rerun begins one of its own")
-		case setsItself(name):
-			return refuse("leave it out", "runpin sets it itself")
-		}
-		p.Relaxed = append(p.Relaxed, schema.Reason{Code: envFileCode, Subject: schema.Text("env." + name), Text: "given by a file; its value is not recorded"})
-	}
-	return nil
+	p.Vars[name] = schema.Text(value)
+	return was, nil
 }

@@ -36,7 +36,7 @@ func unheldVariables(run schema.Run) []unheld {
 	var all []unheld
 	seen := map[string]bool{}
 	add := func(name, from string) {
-		if name == "" || seen[name] || jobspec.IsTrackerVariable(name) || strings.HasPrefix(name, "RUNPIN_") {
+		if name == "" || seen[name] || jobspec.IsTrackerVariable(name) || setsItself(name) {
 			return
 		}
 		seen[name] = true
