@@ -7,10 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/runpin/runpin/rerun/launch/launchtest"
 )
 
 // fromVenv gives a program of the virtual environment that .ci/parts makes (mlflow, papermill), and that environment's python.
@@ -31,11 +32,7 @@ func fromVenv(t testing.TB, program string) (path, python string) {
 			return path, filepath.Join(bin, "python")
 		}
 	}
-	wanted := strings.Split(os.Getenv("RUNPIN_TEST_REQUIRE"), ",")
-	if slices.Contains(wanted, "all") || slices.Contains(wanted, program) {
-		t.Fatalf("%s is not in %s, and RUNPIN_TEST_REQUIRE asks for it: run .ci/parts", program, bin)
-	}
-	t.Skipf("%s is not in %s (.ci/parts installs it on Debian)", program, bin)
+	launchtest.Missing(t, program, "is not in "+bin+" (.ci/parts installs it on Debian)")
 	return "", ""
 }
 

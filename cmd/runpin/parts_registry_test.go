@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -9,9 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/runpin/runpin/rerun/launch/launchtest"
 )
 
 // startRegistry starts Debian's docker-registry, deletion enabled, on a free loopback port. gc does what an administrator does at night:
@@ -107,22 +107,7 @@ func freePort(t testing.TB) string {
 }
 
 // lockedBuffer collects what a process writes while it is read.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
+type lockedBuffer = launchtest.Output
 
 func TestPartsRegistry(t *testing.T) {
 	addr, gc := startRegistry(t)

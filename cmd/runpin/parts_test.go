@@ -1,11 +1,9 @@
 package main
 
 import (
-	"os"
-	"os/exec"
-	"slices"
-	"strings"
 	"testing"
+
+	"github.com/runpin/runpin/rerun/launch/launchtest"
 )
 
 // The real parts that end-to-end tests run against (.ci/parts installs them): programs of others, each started on a loopback port
@@ -16,14 +14,5 @@ import (
 // makes that a failure instead: CI sets it, so that no suite is passed over there unseen.
 func requirePart(t testing.TB, programs ...string) {
 	t.Helper()
-	wanted := strings.Split(os.Getenv("RUNPIN_TEST_REQUIRE"), ",")
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
-		}
-		if slices.Contains(wanted, "all") || slices.Contains(wanted, program) {
-			t.Fatalf("%s is not installed, and RUNPIN_TEST_REQUIRE asks for it: run .ci/parts", program)
-		}
-		t.Skipf("%s is not installed (.ci/parts installs it on Debian)", program)
-	}
+	launchtest.Require(t, programs...)
 }

@@ -1,48 +1,29 @@
 package kubernetes
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/runpin/runpin/rerun/launch"
+	"github.com/runpin/runpin/rerun/launch/launchtest"
 	"github.com/runpin/runpin/schema"
 )
-
-// screen is an output that can be read while it is written.
-type screen struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
 
 // waiting is a Wait in another goroutine.
 type waiting struct {
 	outcome launch.Outcome
 	err     error
-	output  *screen
+	output  *launchtest.Output
 	done    chan struct{}
 }
 
 func wait(ctx context.Context, l *Launcher, job schema.Launched) *waiting {
-	w := &waiting{output: &screen{}, done: make(chan struct{})}
+	w := &waiting{output: &launchtest.Output{}, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		w.outcome, w.err = l.Wait(ctx, job, w.output)

@@ -101,7 +101,7 @@ func (h LauncherHarness) brokenWriter(t *testing.T) {
 	}
 }
 
-// Output is a writer that keeps what is written, and does something once a text is there.
+// Output is a writer that keeps what is written, and may be read meanwhile; one of [OnOutput] does something once a text is there.
 type Output struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,26 +32,8 @@ type Cluster struct {
 type daemon struct {
 	name   string
 	cmd    *exec.Cmd
-	log    *words
+	log    *launchtest.Output
 	exited chan struct{}
-}
-
-// words collects what a process says while it is read.
-type words struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (w *words) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.Write(p)
-}
-
-func (w *words) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.buf.String()
 }
 
 // Option changes the cluster that is started.
@@ -198,7 +179,7 @@ func freePort(t testing.TB) string {
 }
 
 func (s *Cluster) start(program string, args ...string) error {
-	d := &daemon{name: program, cmd: exec.Command(program, args...), log: new(words), exited: make(chan struct{})}
+	d := &daemon{name: program, cmd: exec.Command(program, args...), log: new(launchtest.Output), exited: make(chan struct{})}
 	d.cmd.Env, d.cmd.Dir, d.cmd.Stdout, d.cmd.Stderr = s.Env, s.dir, d.log, d.log
 	// What a daemon starts may outlive it and hold its output open: nobody waits for that.
 	d.cmd.WaitDelay = time.Second
