@@ -20,10 +20,12 @@ func rerunCommand(env *Env) *cli.Command {
 		Description: `Without --execute it prints the pinned job spec and starts nothing; that needs neither network nor data.
 With --execute it establishes that everything can still be had, restores code and data into a fresh directory, runs the command, records a new run and
 compares: identical is exit code 0, different 13, not comparable 16. When something is gone or changed it refuses with 14 and names it.
-Your checkout and the original's outputs are never touched.
+Your checkout and the original's outputs are not written to. Data sets over 64 MiB or 2,000 files are links to the original files, unless --copy says otherwise; a
+program of the checkout that is no code, such as .venv/bin/python, is the one that is there now.
 Several runs (named, from stdin with -, or chosen with --project, --same-as, --parent, --since, --label) are each restored, run and judged, --jobs at a time, and
 reported on together; a rerun is not rerun unless it is named. --dry-run says step by step what --execute would do.
-It is refused where it would lack a variable that the original had from --env-file or that was withheld as a secret (--without NAME runs it without), or write over an output of the original that --set gives no other place, and never goes on with the original's run of a tracker.
+It is refused where it would lack a variable that the original had from --env-file or that was withheld as a secret (--without NAME runs it without), or write over
+an output of the original that --set gives no other place, and never goes on with the original's run of a tracker.
 With --as it writes a run that was recorded from a command in another form: what restores the code, guards the data sets by their digests and starts the command.
 
 ` + examples("runpin rerun latest --execute", "runpin rerun 5Q0M8C1A > pinned.yaml", "runpin rerun latest --execute --set lr=0.2", "runpin rerun latest --execute --at train=/mnt/copy/train",
@@ -35,7 +37,7 @@ With --as it writes a run that was recorded from a command in another form: what
 			&cli.BoolFlag{Name: "no-stamp", Usage: "do not write the run's id into the pinned spec"},
 			&cli.BoolFlag{Name: "resubmit", Usage: "make the spec fit to be submitted again: without what the server set, and under a new name (always so for an object read from a cluster)"},
 			&cli.StringFlag{Name: "name", Usage: "submit it again as `NAME` (default: what the server makes of the old name)"},
-			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a spec that is printed also field.PATH"},
+			&cli.StringSliceFlag{Name: "set", Usage: "change one thing: `K=V`, where K is a param, arg.--FLAG or env.NAME; in a job spec field.PATH, env.NAME or arg.--FLAG"},
 			&cli.StringSliceFlag{Name: "at", Usage: "read a data set from elsewhere, proved by its digest: `NAME=URI`"},
 			relocateFlag(),
 			&cli.StringSliceFlag{Name: "secret", Usage: "give what was withheld from the record: `NAME=@FILE`, with --as for a cluster NAME=secret:OBJECT/KEY"},

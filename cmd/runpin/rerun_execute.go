@@ -16,7 +16,7 @@ import (
 // executeFlags are those that have a meaning beside --execute alone.
 func executeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "on", Usage: "`WHERE` to run: local, podman, docker, slurm; a job spec runs where it was made for (default: as recorded)"},
+		&cli.StringFlag{Name: "on", Usage: "`WHERE` to run: local, podman, docker, slurm; a job spec runs on the scheduler it was made for, kubernetes or slurm (default: as recorded)"},
 		&cli.StringFlag{Name: "workdir", Usage: "restore into `DIR`, which must not exist, be empty, or be what an interrupted rerun of the same run left; of several runs each gets a directory in it (default: a fresh one in the cache)"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "look whether it could be run, and say step by step what would be done; nothing is written or started"},
 		&cli.IntFlag{Name: "jobs", Usage: "run `N` at a time", Value: 1},

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -172,18 +171,9 @@ func ownRelocations(path string) (map[string]string, error) {
 
 // warnOfRelocations says that a table in a repository has no effect.
 func warnOfRelocations(env *Env, dir string) {
-	for at := dir; ; at = filepath.Dir(at) {
-		path := filepath.Join(at, settingsFile)
-		data, err := readSmall(path, maxSettingsBytes)
-		if err == nil {
-			var keys map[string]yaml.Node
-			if yaml.Unmarshal(data, &keys) == nil && keys["relocate"].Kind != 0 && path != env.ownSettings() {
-				env.warn("%s: %q is ignored: a file in a repository cannot say which hosts are asked; use the command line, or %s", path, "relocate", orNone(env.ownSettings()))
-			}
-			return
-		}
-		if !os.IsNotExist(err) || at == filepath.Dir(at) {
-			return
-		}
+	path, data, err := nearestSettings(dir)
+	var keys map[string]yaml.Node
+	if err == nil && yaml.Unmarshal(data, &keys) == nil && keys["relocate"].Kind != 0 && path != env.ownSettings() {
+		env.warn("%s: %q is ignored: a file in a repository cannot say which hosts are asked; use the command line, or %s", path, "relocate", orNone(env.ownSettings()))
 	}
 }

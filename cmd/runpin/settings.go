@@ -44,21 +44,33 @@ type Settings struct {
 // untrustedKeys are settings that only the command line and the environment can give.
 var untrustedKeys = []string{"store", "insecure-registry", "in", "image", "execute", "force", "relocate"}
 
-// loadSettings reads the nearest runpin.yaml above dir; without one the settings are empty.
-func loadSettings(env *Env, dir string) (Settings, error) {
+// nearestSettings reads the nearest runpin.yaml above dir; without one path is "".
+func nearestSettings(dir string) (path string, data []byte, err error) {
 	for at := dir; ; at = filepath.Dir(at) {
 		path := filepath.Join(at, settingsFile)
 		data, err := readSmall(path, maxSettingsBytes)
 		if err == nil {
-			return parseSettings(env, path, data)
+			return path, data, nil
 		}
 		if !os.IsNotExist(err) {
-			return Settings{}, &schema.Error{Op: "settings", Kind: schema.Invalid, Subject: path, Err: err}
+			return path, nil, err
 		}
 		if at == filepath.Dir(at) {
-			return Settings{}, nil
+			return "", nil, nil
 		}
 	}
+}
+
+// loadSettings reads the nearest runpin.yaml above dir; without one the settings are empty.
+func loadSettings(env *Env, dir string) (Settings, error) {
+	path, data, err := nearestSettings(dir)
+	switch {
+	case err != nil:
+		return Settings{}, &schema.Error{Op: "settings", Kind: schema.Invalid, Subject: path, Err: err}
+	case path == "":
+		return Settings{}, nil
+	}
+	return parseSettings(env, path, data)
 }
 
 func parseSettings(env *Env, path string, data []byte) (Settings, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/runpin/runpin/recorder"
 	"github.com/runpin/runpin/recorder/collect"
@@ -148,35 +149,35 @@ func (j jobCollecting) Collect(ctx context.Context, id schema.RunID, launched sc
 		w.env.warn("what %s tells of %s could not be read: %v", launched.On, launched.Job, unread)
 	}
 	report := schema.Report{Documents: told.documents}
+	say := func(kind schema.DocumentKind, fill func(doc *schema.Document)) {
+		doc := w.event(id)
+		doc.Reporter.Kind, doc.Kind = "collector", kind
+		fill(&doc)
+		report.Documents = append(report.Documents, doc)
+	}
 	if launched.On == "slurm" {
 		event, blobs, reasons, done := w.recorder.CollectOutputs(ctx, planned)
 		defer done()
 		if len(event.Outputs)+len(event.Metrics) > 0 {
-			doc := w.event(id)
-			doc.Reporter.Kind, doc.Kind, doc.Output = "collector", schema.KindOutput, &event
-			report.Documents = append(report.Documents, doc)
+			say(schema.KindOutput, func(doc *schema.Document) { doc.Output = &event })
 		}
 		if len(reasons) > 0 {
-			doc := w.event(id)
-			doc.Reporter.Kind, doc.Kind, doc.Observation = "collector", schema.KindObservation, &schema.Observation{Reasons: reasons}
-			report.Documents = append(report.Documents, doc)
+			say(schema.KindObservation, func(doc *schema.Document) { doc.Observation = &schema.Observation{Reasons: reasons} })
 		}
 		report.Blobs = blobs
 	}
-	sofar, err := schema.Fold(append(append([]schema.Document(nil), docs...), report.Documents...))
+	sofar, err := schema.Fold(slices.Concat(docs, report.Documents))
 	if err != nil {
 		return schema.Run{}, err
 	}
 	if !sofar.Status.Ended() {
-		doc := w.event(id)
-		doc.Reporter.Kind, doc.Kind = "collector", schema.KindStatus
 		code := outcome.Exit.Code
-		doc.Status = &schema.StatusChange{To: schema.Succeeded, Finished: doc.At, ExitCode: &code, Signal: outcome.Exit.Signal, Why: outcome.Why}
+		status := schema.StatusChange{To: schema.Succeeded, ExitCode: &code, Signal: outcome.Exit.Signal, Why: outcome.Why}
 		if code != 0 {
-			doc.Status.To = schema.Failed
+			status.To = schema.Failed
 		}
-		doc.Status.Fingerprint, _ = sofar.Fingerprinted()
-		report.Documents = append(report.Documents, doc)
+		status.Fingerprint, _ = sofar.Fingerprinted()
+		say(schema.KindStatus, func(doc *schema.Document) { status.Finished, doc.Status = doc.At, &status })
 	}
 	if err := w.store.Save(ctx, report); err != nil {
 		return schema.Run{}, err
