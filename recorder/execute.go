@@ -31,10 +31,7 @@ func (p *Planned) Execute(ctx context.Context) (Result, error) {
 	background.Go(func() { p.observeEnvironment(quiet, ended) })
 	stopBeat := p.keepBeating(quiet, &background)
 	launching := quiet
-	if _, remote := launcher.(RemoteLauncher); remote {
-		launching = ctx
-	}
-	if p.req.Rerun != nil { // a signal that came while it was being restored must stop it, too
+	if p.req.Rerun != nil { // a signal that came while it was being restored must stop it, too; and on another machine none reaches it
 		launching = ctx
 	}
 	exit, err := launcher.Launch(launching, LaunchRequest{Argv: p.place.argv, Dir: p.place.dir, Env: p.place.env, Stdin: p.req.Stdin, Stdout: p.req.Stdout,

@@ -130,12 +130,11 @@ func (r *Resolver) check(ctx context.Context, pin schema.CodePin, blobs schema.B
 	for i, part := range plan.parts {
 		f := places[i]
 		if part.source.commit != "" && f.how == "" {
-			kind := schema.Gone
+			nowhere := &schema.Error{Op: "code.check", Kind: schema.Gone, Subject: part.subject, Err: f.err, Hint: "put the clone back to where it was, or push the commit to a remote of the record"}
 			if f.net {
-				kind = schema.Unavailable
+				nowhere.Kind, nowhere.Hint = schema.Unavailable, "git ls-remote tells whether the remote answers, and lets you in, from here; or put the clone back to where it was"
 			}
-			failures = append(failures, &schema.Error{Op: "code.check", Kind: kind, Subject: part.subject, Err: f.err,
-				Hint: "put the clone back to where it was, or push the commit to a remote of the record"})
+			failures = append(failures, nowhere)
 		} else if err := r.proveTree(ctx, p, part, f); err != nil {
 			failures = append(failures, err)
 		}

@@ -227,7 +227,7 @@ func (r *Resolver) locateRemote(ctx context.Context, p *git.Program, commit sche
 		defer cancel()
 		err := s.FetchCommit(limited, url, commit, "blob:none")
 		if ctx.Err() == nil { // else it was not let finish
-			r.asked.answered(url, err == nil || isAbsent(err))
+			r.asked.answered(url, err == nil || isAbsent(err) || isDenied(err))
 		}
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/runpin/runpin/recorder"
@@ -194,7 +195,7 @@ func pickRevision(refs []git.NamedRef, rev string) (schema.ObjectID, string, err
 // remoteError tells a remote that is not there from one that does not answer.
 func (r *Resolver) remoteError(op, subject string, err error) error {
 	e := &schema.Error{Op: op, Kind: schema.Unavailable, Subject: quoted(subject), Err: err, Hint: "try again; git ls-remote shows whether the remote can be reached"}
-	if isAbsent(err) {
+	if isAbsent(err) || isDenied(err) {
 		e.Kind, e.Hint = schema.Unpinnable, "is the URL right, and may you read it? try: git ls-remote URL"
 	}
 	return e
@@ -203,21 +204,22 @@ func (r *Resolver) remoteError(op, subject string, err error) error {
 // quotedByGit are the addresses and names that git quotes in what it says.
 var quotedByGit = regexp.MustCompile(`'[^']*'`)
 
-// isAbsent reports whether a remote answered that the repository or the commit is not there, or not for us.
+// isAbsent reports whether a remote answered that the repository or the commit is not there.
 func isAbsent(err error) bool {
-	if errors.Is(err, git.ErrMissing) {
-		return true
-	}
+	return errors.Is(err, git.ErrMissing) || gitSaid(err, "does not appear to be a git repository", "not found", "does not exist", "no such file or directory", "not our ref", "couldn't find remote ref")
+}
+
+// isDenied reports whether a remote answered that it is not for us: whether it has the commit is not known then.
+func isDenied(err error) bool {
+	return gitSaid(err, "authentication failed", "permission denied", "could not read username", "terminal prompts disabled", "returned error: 403", "returned error: 401")
+}
+
+// gitSaid looks for one of the texts in what git says.
+func gitSaid(err error, texts ...string) bool {
 	var call *git.CallError
 	if !errors.As(err, &call) {
 		return false
 	}
-	text := strings.ToLower(quotedByGit.ReplaceAllString(call.Text, "''")) // a port or a path says nothing
-	for _, said := range []string{"does not appear to be a git repository", "repository not found", "not found", "does not exist", "no such file or directory", "authentication failed",
-		"permission denied", "could not read username", "terminal prompts disabled", "not our ref", "couldn't find remote ref", "returned error: 403", "returned error: 401"} {
-		if strings.Contains(text, said) {
-			return true
-		}
-	}
-	return false
+	said := strings.ToLower(quotedByGit.ReplaceAllString(call.Text, "''")) // a port or a path says nothing
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(said, text) })
 }

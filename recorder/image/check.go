@@ -82,7 +82,7 @@ func (r *Resolver) checkRemote(ctx context.Context, pin schema.ImagePin, a schem
 		problems = append(problems, problemOf(platform+": ", childErr))
 	}
 	switch {
-	case len(missing) > 0:
+	case len(missing) > 0 && !registry.Absent(indexErr) && !registry.Absent(childErr): // else the manifest that names them is known from before
 		problems = append(problems, problem{schema.StateGone, "the manifest is there, " + namedParts(missing), ""})
 	case blobsErr != nil && indexErr == nil && childErr == nil:
 		problems = append(problems, problemOf("", blobsErr))
